@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Can the experiment and the sharing test fail? TAP output.
+
+Each is run on an emulator that is made wrong in one way, by a wrapper script,
+and must fail in the checks that this concerns, and in no other.
+
+    can-fail-test.py [--qemu PATH]
+"""
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+# The slowest case boots two guests at once, 6 s when idle.
+BOUND_S = 300
+
+# name, script, what is wrong, the command run instead, points that must fail.
+CASES = [
+    ("the experiment notices a wrong zone", "experiment.py",
+     "exec env TZ=UTC {qemu} \"$@\"",
+     ["none base=localtime clock=vm: date at power-on"]),
+    ("the experiment notices a wrong date", "experiment.py",
+     "exec {qemu} \"$@\" -rtc base=2001-01-01,clock=vm",
+     ["none base=utc clock=vm: date at power-on",
+      "none base=localtime clock=vm: date at power-on"]),
+    ("the experiment notices a fast clock", "experiment.py",
+     "exec env LD_PRELOAD={fast} {qemu} \"$@\"",
+     [f"none base={base} clock=vm: {check}" for base in ("utc", "localtime")
+      for check in ("date at power-on", "rate over 3 s", "HPET rate")]),
+    ("the experiment notices a missing HPET", "experiment.py",
+     "exec {qemu} \"$@\" -machine hpet=off",
+     [f"none base={base} clock=vm: {check}" for base in ("utc", "localtime")
+      for check in ("/dev/hpet", "HPET clocksource", "HPET rate")]),
+    ("the experiment notices an emulator that dies", "experiment.py",
+     "exit 3",
+     [f"none base={base} clock=vm: {check}" for base in ("utc", "localtime")
+      for check in ("date at power-on", "rate over 3 s", "/dev/hpet",
+                    "HPET clocksource", "HPET rate")]),
+    ("the sharing test notices a wrong date", "sharing-test.py",
+     "exec {qemu} \"$@\" -rtc base=2001-01-01",
+     ["none: each shows the right date", "none: each keeps time",
+      "none: one is killed, the others keep time"]),
+    ("the sharing test notices a fast clock", "sharing-test.py",
+     "exec env LD_PRELOAD={fast} {qemu} \"$@\"",
+     ["none: each keeps time", "none: one is killed, the others keep time"]),
+    ("the sharing test notices that the second does not start",
+     "sharing-test.py",
+     "exec 9>>{lock}; flock -n 9 || exit 1; {qemu} \"$@\"",
+     ["none: 8 emulators start together", "none: each shows the right date",
+      "none: each keeps time", "none: one is killed, the others keep time"]),
+]
+
+
+def run_case(script, wrapper, folder, names):
+    """The points that failed when script ran on the wrapped emulator."""
+    fake = folder / "qemu"
+    fake.write_text("#!/bin/sh\n" + wrapper.format(**names) + "\n")
+    fake.chmod(0o755)
+    command = [HERE / script, "--sources", "none", "--qemu", fake]
+    if script == "experiment.py":
+        command.append("--tap")
+    done = subprocess.run(command, text=True, timeout=BOUND_S,
+                          capture_output=True)
+    failed = re.findall(r"^not ok \d+ - (.*)$", done.stdout, re.MULTILINE)
+    if done.returncode != 1:
+        failed.append(f"exit status {done.returncode}, not 1")
+    return failed, done.stdout + done.stderr
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="can-fail-test",
+                                     description=__doc__.split("\n\n")[0])
+    parser.add_argument("--qemu", metavar="PATH",
+                        default=str(ROOT / "build/bin/qemu-system-x86_64"))
+    args = parser.parse_args()
+    if not os.access(args.qemu, os.X_OK):
+        parser.error(f"no emulator at {args.qemu}: run './run build' first, "
+                     "or name one with --qemu")
+    print(f"1..{len(CASES)}", flush=True)
+    bad = 0
+    with tempfile.TemporaryDirectory(prefix="can-fail-") as name:
+        folder = Path(name)
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O2",
+                        "-o", folder / "fast.so", HERE / "fast-clock.c"],
+                       check=True)
+        names = {"qemu": shlex.quote(os.path.abspath(args.qemu)),
+                 "fast": shlex.quote(str(folder / "fast.so")),
+                 "lock": shlex.quote(str(folder / "lock"))}
+        for n, (what, script, wrapper, expected) in enumerate(CASES, 1):
+            failed, output = run_case(script, wrapper, folder, names)
+            right = sorted(failed) == sorted(expected)
+            bad += not right
+            print("ok" if right else "not ok", n, "-", what, flush=True)
+            if not right:
+                print(f"# expected to fail: {expected}\n# did: {failed}")
+                print("\n".join("#   " + s for s in output.splitlines()),
+                      flush=True)
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Get Debian's kernel for the guests; print the folder it is in.
+
+The package is downloaded by apt (which checks its hash against the signed
+lists), unpacked and kept in the cache folder, never installed. The folder has
+
+    vmlinux    the uncompressed kernel: boots in 3 s under TCG, the compressed
+               one in 7 s, as TCG would have to unpack it
+    vmlinuz    the kernel as packaged
+    modules    /lib/modules/VERSION, without the classes no test can use
+    package    name and version
+
+Once there, no network is needed. --refresh looks for a newer one.
+"""
+
+import argparse
+import fcntl
+import glob
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+META_PACKAGE = "linux-image-amd64"      # depends on the newest generic kernel
+# Half of the 400 MB are drivers for things an emulated machine never has.
+LEAVE_OUT = ["*/drivers/gpu/*", "*/drivers/media/*", "*/drivers/net/wireless/*",
+             "*/drivers/infiniband/*", "*/drivers/staging/*", "*/drivers/iio/*",
+             "*/drivers/scsi/*", "*/drivers/usb/*", "*/drivers/hid/*",
+             "*/drivers/input/*", "*/sound/*", "*/net/*/netfilter/*"]
+
+
+class GetKernelError(Exception):
+    pass
+
+
+def cache_dir():
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "qemu-host-clock" / "kernel"
+
+
+def run(*command, cwd=None):
+    """Standard output of a command; its own words when it fails."""
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True,
+                              env={**os.environ, "LC_ALL": "C"})
+    except FileNotFoundError as e:
+        raise GetKernelError(f"{command[0]} is not installed") from e
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise GetKernelError(f"{' '.join(command[:2])} failed: "
+                             + (said[-1] if said else "no message"))
+    return done.stdout
+
+
+def newest_package():
+    """The package that the meta package depends on; None without lists."""
+    try:
+        text = run("apt-cache", "depends", META_PACKAGE).decode()
+    except GetKernelError:
+        return None
+    for word in text.split():
+        if word.startswith("linux-image-") and word != META_PACKAGE:
+            return word
+    return None
+
+
+def update_lists():
+    print("get-kernel: apt-get update", file=sys.stderr)
+    try:
+        run("apt-get", "-q", "update")
+    except GetKernelError as e:
+        raise GetKernelError(
+            f"{e}\nThe guest needs Debian's kernel: check the network and "
+            "/etc/apt, run 'apt-get update' as root, and try again") from e
+
+
+def download(folder):
+    """Download the .deb into folder and return its path. Lists may be
+    missing, or older than the mirror: renew them once, then give up."""
+    for attempt in ("lists as they are", "new lists"):
+        if attempt == "new lists":
+            update_lists()
+        package = newest_package()
+        if not package:
+            continue
+        print(f"get-kernel: downloading {package}", file=sys.stderr)
+        try:
+            # root: the folder is not readable for apt's own user.
+            run("apt-get", "-q", "-o", "APT::Sandbox::User=root",
+                "download", package, cwd=folder)
+            return glob.glob(f"{folder}/*.deb")[0]
+        except GetKernelError as e:
+            if attempt == "new lists":
+                raise GetKernelError(f"{e}\nCheck the network and try "
+                                     "again") from e
+    raise GetKernelError(f"apt knows no {META_PACKAGE}: /etc/apt must name "
+                         "Debian's main archive for amd64")
+
+
+def payload(image):
+    """The uncompressed kernel within a bzImage; the layout is in the
+    kernel's Documentation/arch/x86/boot.rst, protocol 2.08 and later."""
+    if image[0x202:0x206] != b"HdrS":
+        raise GetKernelError("the packaged kernel is no bzImage")
+    start, length = struct.unpack_from("<II", image, 0x248)
+    start += (image[0x1f1] + 1) * 512
+    data = image[start:start + length]
+    if data.startswith(b"\xfd7zXZ\0"):
+        # A decompressor object stops at the end of the stream; four bytes
+        # with the unpacked size follow it.
+        return lzma.LZMADecompressor().decompress(data)
+    if data.startswith(b"\x28\xb5\x2f\xfd"):
+        try:
+            return subprocess.run(["zstd", "-dcq"], input=data[:-4],
+                                  capture_output=True, check=True).stdout
+        except FileNotFoundError as e:
+            raise GetKernelError("the kernel is packed with zstd: apt-get "
+                                 "install zstd") from e
+    raise GetKernelError("unknown compression of the kernel: "
+                         + data[:6].hex())
+
+
+def unpack(deb, folder):
+    """Lay out one kernel in folder, as the text on top says."""
+    root = folder / "root"
+    root.mkdir()
+    excludes = [f"--exclude={pattern}" for pattern in LEAVE_OUT]
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb],
+                          stdout=subprocess.PIPE) as deb_tar:
+        done = subprocess.run(["tar", "-x", "-C", str(root), *excludes],
+                              stdin=deb_tar.stdout, capture_output=True)
+    if done.returncode or deb_tar.returncode:
+        raise GetKernelError(f"cannot unpack the kernel in {folder}: "
+                             + done.stderr.decode(errors="replace").strip())
+    kernel = next(root.glob("boot/vmlinuz-*"))
+    (folder / "vmlinux").write_bytes(payload(kernel.read_bytes()))
+    modules = next(iter([*root.glob("lib/modules/*"),
+                         *root.glob("usr/lib/modules/*")]))
+    (folder / "vmlinuz").symlink_to(kernel.relative_to(folder))
+    (folder / "modules").symlink_to(modules.relative_to(folder))
+    (folder / "package").write_text(Path(deb).stem + "\n")
+
+
+def get(cache):
+    """Get the newest kernel into the cache; `current` is switched last."""
+    work = Path(tempfile.mkdtemp(prefix=".new-", dir=cache))
+    try:
+        deb = download(work)
+        target = cache / Path(deb).stem
+        if not (target / "package").exists():
+            new = work / "kernel"
+            new.mkdir()
+            unpack(deb, new)
+            shutil.rmtree(target, ignore_errors=True)
+            new.rename(target)
+        link = work / "current"
+        link.symlink_to(target.name)
+        link.rename(cache / "current")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    for old in cache.iterdir():
+        if old.is_dir() and not old.is_symlink() and old != target:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def kernel_folder(refresh=False):
+    """The folder of the kernel, fetched first if there is none."""
+    cache = cache_dir()
+    current = cache / "current"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        # Two runs started together download once.
+        with open(cache / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if refresh or not (current / "package").exists():
+                get(cache)
+    except OSError as e:
+        raise GetKernelError(f"{e.filename or cache}: {e.strerror}; the cache "
+                             "needs 400 MB (XDG_CACHE_HOME moves it)") from e
+    return current.resolve()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--refresh", action="store_true",
+                        help="look for a newer kernel")
+    args = parser.parse_args()
+    try:
+        print(kernel_folder(args.refresh))
+    except GetKernelError as e:
+        sys.exit(f"get-kernel: {e}")
+
+
+if __name__ == "__main__":
+    main()
