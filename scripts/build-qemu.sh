@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# build-qemu.sh stock|host-clock: configure (when its answer would change) and
+# build one of the two trees.
+
+. "$(dirname "$0")/env.sh"
+
+kind=$1
+src=$HOST_CLOCK_BUILD/$kind/src
+obj=$HOST_CLOCK_BUILD/$kind/obj
+
+configure_args=(
+    --target-list=x86_64-softmmu --without-default-features
+    --enable-tcg --enable-kvm --enable-modules --enable-seccomp --enable-tools
+    --disable-install-blobs --disable-download --disable-debug-info
+    --python=/usr/bin/python3 "--cc=ccache gcc"
+    --firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu
+)
+
+# Meson's own regeneration sees to edits of the tree; this sees to the rest.
+stamp() {
+    printf '%s\n' "${configure_args[@]}" "$src" "$(gcc -dumpfullversion)" \
+        "$(/usr/bin/python3 -V)" "$(dpkg-query -W -f='${Version}' meson)"
+}
+
+configure() {
+    say "configuring $kind"
+    rm -f "$obj/configured"
+    (cd "$obj" && ../src/configure "${configure_args[@]}" > configure.log 2>&1) || {
+        tail -20 "$obj/configure.log"
+        die "QEMU's configure failed for $src (all of its words: $obj/configure.log)." \
+            "If a package is missing, add it to scripts/packages"
+    }
+    stamp > "$obj/configured"
+}
+
+# The tests that we run, of those that this tree's meson knows.
+test_targets() {
+    {
+        printf 'tests/qtest/%s\n' rtc-test qom-test device-introspect-test migration-test
+        "$HOST_CLOCK_ROOT/scripts/tree.py" tests | sed -n 's,^\(unit\|qtest\) ,tests/\1/,p'
+    } | grep -Fxf <(ninja -C "$obj" -t targets all | sed 's/: .*//')
+}
+
+# ninja does not notice another ninja in the same folder, and both would write
+# the same files. Hand-run builds can take the same lock: flock obj/.lock ninja.
+mkdir -p "$obj"
+exec 8> "$obj/.lock"
+flock -n 8 || { say "another build runs in $obj; waiting for it"; flock 8; }
+
+[ "$(cat "$obj/configured" 2>/dev/null)" = "$(stamp)" ] && [ -f "$obj/build.ninja" ] || configure
+targets=(qemu-system-x86_64 modules)
+if [ "$kind" = host-clock ]; then
+    # First, so that the list of tests is the one of today's meson.build.
+    ninja -C "$obj" build.ninja > "$obj/regenerate.log" 2>&1 || {
+        tail -20 "$obj/regenerate.log"
+        die "meson failed for $src: see above"
+    }
+    mapfile -t tests < <(test_targets)
+    targets+=(qemu-img "${tests[@]}")
+fi
+say "building $kind"
+ninja -C "$obj" "${targets[@]}" ||
+    die "QEMU did not build: see the compiler's message above." \
+        "Files in build/$kind/src that are links are this project's own"
+mkdir -p "$HOST_CLOCK_BUILD/bin"
+name=qemu-system-x86_64
+[ "$kind" = host-clock ] || name=$name-$kind
+ln -sfn "../$kind/obj/qemu-system-x86_64" "$HOST_CLOCK_BUILD/bin/$name"

@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The suite 'style': QEMU's checkpatch.pl on every patch and new file, and the
+rules of this project that a program can check. Prints TAP."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import tree  # noqa: E402
+
+# In parts, so that this file passes its own test.
+REGISTRY = re.compile('|'.join([
+    r'[\w-]+\.' + 'debian' + r'\.org', r'(?:registry|www)\.' + 'npmjs', 'py' + r'pi\.org',
+    'crates' + r'\.io', r'files\.python' + 'hosted']))
+NO_LICENCE = {'.md', '.patch', '.json', '.txt', '.rst', '.png', '.svg'}
+
+
+def checkpatch(*args):
+    """What QEMU's checkpatch.pl says, or '' if it has nothing to say."""
+    script = tree.STAGED / 'scripts' / 'checkpatch.pl'
+    done = subprocess.run(['perl', script, '--no-signoff', '--no-color', *args],
+                          cwd=tree.STAGED, capture_output=True, text=True)
+    clean = re.search(r'^total: 0 errors, 0 warnings', done.stdout, re.M)
+    if clean and done.returncode == 0:
+        return ''
+    return done.stdout + done.stderr
+
+
+def project_files():
+    out = subprocess.run(
+        ['git', '-c', 'safe.directory=*', '-C', tree.ROOT, 'ls-files', '-z', '-co', '--exclude-standard'],
+        capture_output=True, check=True).stdout.decode()
+    return [tree.ROOT / name for name in out.split('\0') if name and (tree.ROOT / name).is_file()]
+
+
+def check_patch(path):
+    text = path.read_text(errors='replace')
+    if re.search(r'^new file mode', text, re.M):
+        return 'adds a whole file: put it into hw-rtc/, plugin/ or qtest/ instead'
+    return checkpatch(path)
+
+
+def check_staged():
+    try:
+        tree.check()
+    except tree.TreeError as error:
+        return str(error)
+    return ''
+
+
+def check_hosts():
+    return '\n'.join(
+        f'{path.relative_to(tree.ROOT)}: names the package registry {hit[0]}'
+        for path in project_files()
+        for hit in REGISTRY.finditer(path.read_text(errors='replace')))
+
+
+def check_licences():
+    return '\n'.join(
+        f'{path.relative_to(tree.ROOT)}: no SPDX-License-Identifier in its first lines'
+        for path in project_files()
+        if path.suffix not in NO_LICENCE and path.suffix
+        and 'SPDX-License-Identifier' not in path.read_text(errors='replace')[:1000])
+
+
+def points():
+    folder = tree.series(tree.STOCK)
+    for path in tree.patches(folder):
+        yield f'checkpatch {path.relative_to(tree.ROOT)}', lambda p=path: check_patch(p)
+    sources = set(tree.tree_map().values()) | set((tree.ROOT / 'qtest').rglob('*.[ch]'))
+    for path in sorted(sources):
+        yield f'checkpatch {path.relative_to(tree.ROOT)}', lambda p=path: checkpatch('-f', p)
+    yield 'the staged tree is what patches/ holds', check_staged
+    yield 'no file names a package registry', check_hosts
+    yield 'every source file states its licence', check_licences
+
+
+def main():
+    failed = number = 0
+    for number, (name, run) in enumerate(points(), 1):
+        message = run()
+        failed += bool(message)
+        print(f'{"not ok" if message else "ok"} {number} {name}')
+        for line in message.splitlines():
+            print('#', line)
+    print(f'1..{number}')
+    return bool(failed)
+
+
+sys.exit(main())

@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""count-tests.py TESTLOG STATUS: how many tests each suite ran.
+
+Reads meson's testlog.json and counts TAP points, not programs. A program that
+prints 'N passed, N failed' instead is believed, any other one counts as one
+test. Ends with the totals; exit status 1 if anything failed or nothing ran.
+"""
+
+import json
+import re
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+POINT = re.compile(r'^( *)(not )?ok\b *\d* *-? *([^#]*)(?:# *(SKIP|TODO)\S* *(.*))?$', re.I)
+CLOSING = re.compile(r'^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.M)
+
+
+def tap_points(text):
+    """(result, name, reason) of each TAP point; parents of subtests left out."""
+    depth = 0
+    for line in text.splitlines():
+        match = POINT.match(line)
+        if not match:
+            continue
+        indent, failed, name, directive, reason = match.groups()
+        is_parent, depth = len(indent) < depth, len(indent)
+        if is_parent:
+            continue
+        if directive and directive.upper() == 'SKIP':
+            yield 'skipped', name.strip(), reason.strip()
+        elif failed and not directive:
+            yield 'failed', name.strip(), ''
+        else:
+            yield 'passed', name.strip(), ''
+
+
+def count(entry):
+    """Counter of one test program, and notes about what did not pass."""
+    out, bad = entry.get('stdout') or '', entry['result'] not in ('OK', 'SKIP', 'EXPECTEDFAIL')
+    program = entry['name'].split(' / ')[-1]
+    points = list(tap_points(out))
+    total = Counter(result for result, _, _ in points)
+    notes = [f'{result}: {program} {name}{": " if reason else ""}{reason}'
+             for result, name, reason in points if result != 'passed']
+    if not points:
+        closing = CLOSING.findall(out)
+        if closing:
+            passed, failed, skipped = (int(n or 0) for n in closing[-1])
+            total.update(passed=passed, failed=failed, skipped=skipped)
+        elif entry['result'] == 'SKIP':
+            total['skipped'] += 1
+            notes.append(f'skipped: {program}: {out.strip().splitlines()[-1:] or "no reason given"}')
+        elif not bad:
+            total['passed'] += 1
+    if bad and not total['failed']:
+        # It crashed, timed out, or ran fewer tests than it had announced.
+        total['failed'] += 1
+        notes.append(f'failed: {program}: {entry["result"]}, exit status {entry["returncode"]}')
+    return total, notes
+
+
+def read_log(path):
+    if not path.exists():
+        return
+    for line in path.read_text().splitlines():
+        yield json.loads(line)
+
+
+def main(path, status):
+    suites, total, notes = defaultdict(Counter), Counter(), []
+    for entry in read_log(Path(path)):
+        counts, said = count(entry)
+        suite = entry['suite'][0].split(':')[-1] if entry.get('suite') else '-'
+        suites[suite] += counts
+        total += counts
+        notes += said
+    print()
+    print(*sorted(notes, reverse=True), sep='\n', end='\n\n' if notes else '')
+    print(f'{"suite":12}{"tests":>8}{"passed":>8}{"failed":>8}{"skipped":>9}')
+    for suite, counts in suites.items():
+        print(f'{suite:12}{sum(counts.values()):8}{counts["passed"]:8}'
+              f'{counts["failed"]:8}{counts["skipped"]:9}')
+    if not total:
+        total['failed'] = 1
+        print('no test ran')
+    print()
+    skipped = f', {total["skipped"]} skipped' if total['skipped'] else ''
+    print(f'{total["passed"]} passed, {total["failed"]} failed{skipped}')
+    return total['failed'] > 0 or status != '0'
+
+
+sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,23 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# run-in-qemu.sh tests/{unit,qtest}/NAME: run one of QEMU's test programs as
+# QEMU's own 'meson test' does.
+
+. "$(dirname "$0")/env.sh"
+
+obj=$HOST_CLOCK_BUILD/host-clock/obj
+src=$HOST_CLOCK_BUILD/host-clock/src
+cd "$obj" || exit 1
+[ -x "$1" ] || {
+    echo "1..1"
+    echo "not ok 1 $1 is not built: is it in $(dirname "$1")/meson.build of the staged tree?"
+    exit 1
+}
+export QTEST_QEMU_BINARY=./qemu-system-x86_64
+export QTEST_QEMU_IMG=./qemu-img
+export G_TEST_DBUS_DAEMON=$src/tests/dbus-vmstate-daemon.sh
+export G_TEST_SRCDIR=$src/${1%/*}
+export G_TEST_BUILDDIR=$obj/${1%/*}
+export PYTHON=/usr/bin/python3
+exec "./$1" --tap -k
