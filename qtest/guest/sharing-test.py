@@ -144,7 +144,7 @@ def points(source):
 
 
 def run_source(binary, source):
-    """Yields once for each of points(source); raises for the one that fails."""
+    """Yields once for each of points(source); raises where one fails."""
     with ExitStack() as stack:
         vms = start(stack, binary, source)
         check_started(vms, source)
