@@ -26,7 +26,8 @@ list_checkout() {
         while IFS= read -r -d '' file; do
             [ ! -e "$1/$file" ] && [ ! -L "$1/$file" ] || printf '%s\0' "$file"
         done
-    (cd "$1" && find subprojects -name .git -prune -o -type f -print0 2>/dev/null)
+    [ ! -d "$1/subprojects" ] ||
+        (cd "$1" && find subprojects -name .git -prune -o ! -type d -print0)
 }
 
 copy_tree() {
