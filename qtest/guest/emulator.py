@@ -205,7 +205,8 @@ def list_sources(binary):
                           capture_output=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise EmulatorError(f"'{binary} -clock help' failed: "
-                            + done.stderr.strip())
+                            f"{done.stderr.strip()}; the stock emulator has "
+                            "no -clock: test it with '--sources none'")
     mark = "[not available:"
     sources = {}
     for line in done.stdout.splitlines():

@@ -26,6 +26,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+NEEDED_MB = 400         # on disk while a kernel is fetched; 260 stay
 META_PACKAGE = "linux-image-amd64"      # depends on the newest generic kernel
 # Half of the 400 MB are drivers for things an emulated machine never has.
 LEAVE_OUT = ["*/drivers/" + name + "/*" for name in (
@@ -51,7 +52,8 @@ def run(*command, cwd=None):
         raise GetKernelError(f"{command[0]} is not installed") from e
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise GetKernelError(f"{' '.join(command[:2])} failed: "
+        words = [w for w in command if w[0] != "-" and "=" not in w]
+        raise GetKernelError(f"{' '.join(words)} failed: "
                              + (said[-1] if said else "no message"))
     return done.stdout
 
@@ -134,8 +136,9 @@ def unpack(deb, folder):
         done = subprocess.run(["tar", "-x", "-C", str(root), *excludes],
                               stdin=deb_tar.stdout, capture_output=True)
     if done.returncode or deb_tar.returncode:
-        raise GetKernelError(f"cannot unpack the kernel in {folder}: "
-                             + done.stderr.decode(errors="replace").strip())
+        said = done.stderr.decode(errors="replace").splitlines()
+        raise GetKernelError(f"cannot unpack {deb}: "
+                             + (said[0] if said else "dpkg-deb failed"))
     kernel = next(root.glob("boot/vmlinuz-*"))
     (folder / "vmlinux").write_bytes(payload(kernel.read_bytes()))
     modules = next(iter([*root.glob("lib/modules/*"),
@@ -147,6 +150,12 @@ def unpack(deb, folder):
 
 def get(cache):
     """Get the newest kernel into the cache; `current` is switched last."""
+    free_mb = shutil.disk_usage(cache).free >> 20
+    if free_mb < NEEDED_MB:
+        raise GetKernelError(
+            f"{free_mb} MB are free at {cache}, the guest's kernel needs "
+            f"{NEEDED_MB}: make room, or name another place with "
+            "XDG_CACHE_HOME")
     work = Path(tempfile.mkdtemp(prefix=".new-", dir=cache))
     try:
         deb = download(work)
@@ -179,8 +188,8 @@ def kernel_folder(refresh=False):
             if refresh or not (current / "package").exists():
                 get(cache)
     except OSError as e:
-        raise GetKernelError(f"{e.filename or cache}: {e.strerror}; the cache "
-                             "needs 400 MB (XDG_CACHE_HOME moves it)") from e
+        raise GetKernelError(f"{e.filename or cache}: {e.strerror}; the "
+                             "kernel's cache moves with XDG_CACHE_HOME") from e
     return current.resolve()
 
 
