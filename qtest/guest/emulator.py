@@ -212,7 +212,7 @@ def list_sources(binary):
     for line in done.stdout.splitlines():
         name, _, text = line.strip().partition(" ")
         text, _, reason = text.strip().partition(mark)
-        if name:
+        if name and not line.endswith(":"):     # a heading ends so
             sources[name] = Source(name, text.strip(),
                                    reason.strip().removesuffix("]") or None)
     return sources
