@@ -1,0 +1,217 @@
+/*
+ * Host clocks: choosing one
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * -clock NAME[,NAME...] is short for -object host-clock-NAME,id=host-clock0 and
+ * -machine host-clock=host-clock0.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-types-qom.h"
+#include "qapi/util.h"
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/module.h"
+#include "qom/object_interfaces.h"
+#include "host-clock-internal.h"
+
+/* The id of the object that -clock creates */
+#define DEFAULT_ID "host-clock0"
+
+static HostClock *system_clock;
+
+HostClock *host_clock_get_default(void)
+{
+    HostClock *hc = host_clock_get_machine_default();
+
+    if (hc) {
+        return hc;
+    }
+    if (!system_clock) {
+        Object *obj = object_new(TYPE_HOST_CLOCK_SYSTEM);
+
+        user_creatable_complete(USER_CREATABLE(obj), &error_abort);
+        system_clock = HOST_CLOCK(obj);
+    }
+    return system_clock;
+}
+
+HostClock *host_clock_find(const char *id, Error **errp)
+{
+    bool ambiguous = false;
+    Object *obj = object_resolve_path(id, &ambiguous);
+
+    if (!obj || ambiguous) {
+        error_setg(errp, "host-clock=%s: there is no object with this ID", id);
+        error_append_hint(errp, "Create it with -object host-clock-NAME,id=%s, "
+                          "or use -clock NAME.\n", id);
+        return NULL;
+    }
+    if (!object_dynamic_cast(obj, TYPE_HOST_CLOCK)) {
+        error_setg(errp, "host-clock=%s: this object is a %s, not a host clock",
+                   id, object_get_typename(obj));
+        return NULL;
+    }
+    return HOST_CLOCK(obj);
+}
+
+/* Names of sources, whether built in or not, as the QAPI schema has them. */
+static bool source_exists(const char *name)
+{
+    g_autofree char *type = g_strconcat(HOST_CLOCK_PREFIX, name, NULL);
+
+    return qapi_enum_parse(&ObjectType_lookup, type, -1, NULL) >= 0;
+}
+
+static char *source_names(void)
+{
+    GString *names = g_string_new(NULL);
+
+    for (int i = 0; i < OBJECT_TYPE__MAX; i++) {
+        const char *name;
+
+        if (strstart(ObjectType_str(i), HOST_CLOCK_PREFIX, &name)) {
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", name);
+        }
+    }
+    return g_string_free(names, false);
+}
+
+/* Returns a reference that the caller owns, or NULL with @errp set. */
+static Object *source_open(const char *name, const char *id, Error **errp)
+{
+    g_autofree char *type = g_strconcat(HOST_CLOCK_PREFIX, name, NULL);
+    Object *obj;
+
+    if (!module_object_class_by_name(type)) {
+        error_setg(errp, "not built in, and no module hw-rtc-%s found", type);
+        return NULL;
+    }
+    obj = object_new(type);
+    if (id && !object_property_try_add_child(object_get_objects_root(), id,
+                                             obj, errp)) {
+        object_unref(obj);
+        return NULL;
+    }
+    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {
+        if (id) {
+            object_unparent(obj);
+        }
+        object_unref(obj);
+        return NULL;
+    }
+    return obj;
+}
+
+static bool check_names(char **list, Error **errp)
+{
+    for (char **name = list; *name; name++) {
+        if (!source_exists(*name)) {
+            g_autofree char *names = source_names();
+
+            error_setg(errp, "there is no host clock named '%s'", *name);
+            error_append_hint(errp, "Host clocks are: %s. '-clock help' says "
+                              "which of them this host has.\n", names);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool choose_first(char **list, GString *reasons, Error **errp)
+{
+    for (char **name = list; *name; name++) {
+        Error *err = NULL;
+        Object *obj = source_open(*name, DEFAULT_ID, &err);
+
+        if (obj) {
+            bool ok = host_clock_set_machine_default(HOST_CLOCK(obj), errp);
+
+            object_unref(obj);
+            return ok;
+        }
+        g_string_append_printf(reasons, "%s%s: %s", reasons->len ? "; " : "",
+                               *name, error_get_pretty(err));
+        error_free(err);
+    }
+    error_setg(errp, "no host clock of the list can be opened (%s)",
+               reasons->str);
+    error_append_hint(errp, "'-clock help' says which host clocks this host "
+                      "has; 'system' is always there.\n");
+    return false;
+}
+
+bool host_clock_configure(const char *names, Error **errp)
+{
+    ERRP_GUARD();
+    g_auto(GStrv) list = g_strsplit(names, ",", -1);
+    g_autoptr(GString) reasons = g_string_new(NULL);
+
+    if (host_clock_get_machine_default()) {
+        error_setg(errp, "-clock %s: -machine host-clock= has already chosen "
+                   "one; use one of the two", names);
+        return false;
+    }
+    if (!*list) {
+        g_autofree char *known = source_names();
+
+        error_setg(errp, "-clock '': the name of a host clock is missing");
+        error_append_hint(errp, "Host clocks are: %s.\n", known);
+        return false;
+    }
+    if (!check_names(list, errp) || !choose_first(list, reasons, errp)) {
+        error_prepend(errp, "-clock %s: ", names);
+        return false;
+    }
+    if (reasons->len) {
+        info_report("-clock %s: took '%s' (%s)", names,
+                    host_clock_name(host_clock_get_default()), reasons->str);
+    }
+    return true;
+}
+
+/* Help */
+
+static gint by_rating(gconstpointer a, gconstpointer b)
+{
+    return HOST_CLOCK_CLASS(b)->rating - HOST_CLOCK_CLASS(a)->rating;
+}
+
+static void help_line(gpointer data, gpointer user_data)
+{
+    ObjectClass *oc = data;
+    const char *name = object_class_get_name(oc) + strlen(HOST_CLOCK_PREFIX);
+    Error *err = NULL;
+    Object *obj = source_open(name, NULL, &err);
+
+    printf("%-10s %s", name, HOST_CLOCK_CLASS(oc)->description);
+    if (obj) {
+        object_unref(obj);
+    } else {
+        printf(" [not available: %s]", error_get_pretty(err));
+        error_free(err);
+    }
+    printf("\n");
+}
+
+void host_clock_help(void)
+{
+    g_autoptr(GSList) classes = NULL;
+
+    for (int i = 0; i < OBJECT_TYPE__MAX; i++) {
+        const char *type = ObjectType_str(i);
+
+        if (g_str_has_prefix(type, HOST_CLOCK_PREFIX)) {
+            ObjectClass *oc = module_object_class_by_name(type);
+
+            if (oc) {
+                classes = g_slist_prepend(classes, oc);
+            }
+        }
+    }
+    classes = g_slist_sort(classes, by_rating);
+    printf("Host clocks, in order of precedence:\n");
+    g_slist_foreach(classes, help_line, NULL);
+}
