@@ -491,7 +491,7 @@ static void test_timer_step_while_arming(void)
     close_clock(hc);
 }
 
-/* A source that runs 200 ppm fast, on alarms that do not: in time all the same. */
+/* A source that runs 200 ppm fast, on alarms that do not, is still in time. */
 static void test_timer_rate_differs(void)
 {
     HostClockClass *k;
