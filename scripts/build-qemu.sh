@@ -64,6 +64,12 @@ say "building $kind"
 ninja -C "$obj" "${targets[@]}" ||
     die "QEMU did not build: see the compiler's message above." \
         "Files in build/$kind/src that are links are this project's own"
+# Run in place, QEMU looks for absolute firmware paths below qemu-bundle.
+bundle=$obj/qemu-bundle
+mkdir -p "$bundle/usr/share" "$bundle/usr/lib/ipxe"
+for dir in usr/share/qemu usr/share/seabios usr/lib/ipxe/qemu; do
+    [ -e "$bundle/$dir" ] || ln -sfn "/$dir" "$bundle/$dir"
+done
 mkdir -p "$HOST_CLOCK_BUILD/bin"
 name=qemu-system-x86_64
 [ "$kind" = host-clock ] || name=$name-$kind

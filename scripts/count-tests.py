@@ -72,7 +72,7 @@ def main(path, status):
     suites, total, notes = defaultdict(Counter), Counter(), []
     for entry in read_log(Path(path)):
         counts, said = count(entry)
-        suite = entry['suite'][0].split(':')[-1] if entry.get('suite') else '-'
+        suite = entry['name'].split(' / ')[0].split(':')[-1]
         suites[suite] += counts
         total += counts
         notes += said
