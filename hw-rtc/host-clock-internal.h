@@ -97,11 +97,11 @@ struct HostClockClass {
     const char *(*alarm_name)(HostClock *hc);
 };
 
-/* One view of one host clock.  See host-clock-view.c. */
-struct HostClockView {
+/* What is behind a HostClockView.  See host-clock-view.c. */
+typedef struct HostClockViewState {
+    HostClockView view;
     HostClock *clock;
     HostClockViewType type;
-    int64_t (*get_ns)(HostClockView *view);
     QEMUTimerList *timers;
 
     /* Serializes computing a deadline and arming the alarm with it. */
@@ -116,7 +116,7 @@ struct HostClockView {
     bool vm_running;
     int64_t vm_offset_ns;
     VMChangeStateEntry *vm_state_entry;
-};
+} HostClockViewState;
 
 struct HostClock {
     Object parent_obj;
@@ -127,7 +127,7 @@ struct HostClock {
     QLIST_ENTRY(HostClock) next;
 
     HostClockReading start;
-    HostClockView *views[HOST_CLOCK_VIEW_TYPE__MAX];
+    HostClockViewState *views[HOST_CLOCK_VIEW_TYPE__MAX];
     QEMUBH *event_bh;
 
     /* Highest mono_ns handed out. */
@@ -148,6 +148,7 @@ struct HostClock {
     int64_t good_mono_ns;
     int64_t good_at_ns;
     bool held_over;
+    Stat64 failed_at_ns;
     /* Added to what the source says, so that its return makes no jump. */
     int64_t mono_splice_ns;
 };
@@ -158,19 +159,19 @@ struct HostClock {
  *
  * Arms the view's alarm again afterwards.
  */
-void host_clock_view_expired(HostClockView *view);
+void host_clock_view_expired(HostClockViewState *view);
 
 /**
  * host_clock_view_stepped: tell a host view that wall time has jumped
  * @view: the host view; needs the BQL, main loop only
  * @step_ns: by how much
  */
-void host_clock_view_stepped(HostClockView *view, int64_t step_ns);
+void host_clock_view_stepped(HostClockViewState *view, int64_t step_ns);
 
 /**
  * host_clock_view_free: release a view that has no timers left
  */
-void host_clock_view_free(HostClockView *view);
+void host_clock_view_free(HostClockViewState *view);
 
 /**
  * host_clock_check_step: look whether wall time has jumped

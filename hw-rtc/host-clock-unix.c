@@ -6,14 +6,17 @@
  * Resolution:   1 ns
  * Epoch:        1970, UTC; mono keeps the epoch it had when it was opened
  * Host suspend: counts as a step
- * Step:         wall jumps, and the kernel says so; mono does not, because the
- *               step is measured and taken out
+ * Step:         wall jumps, and the kernel says so; mono does not notice it
  * Privilege:    none
  * Failures:     none
  *
- * The witness is CLOCK_MONOTONIC.  The kernel slews both clocks alike
- * (Documentation/core-api/timekeeping.rst), so their distance changes by steps
- * and leap seconds alone.
+ * The kernel keeps CLOCK_REALTIME as CLOCK_MONOTONIC plus an offset: both are
+ * slewed alike, and whoever sets the clock, a leap second and a suspend change
+ * nothing but the offset (Documentation/timers/timekeeping.rst, and
+ * wall_to_monotonic in kernel/time/timekeeping.c).  So CLOCK_REALTIME without
+ * its steps is CLOCK_MONOTONIC plus the offset that there was at the start.
+ * What sets this source apart from dynticks is its epoch, and that its alarms
+ * are timers on CLOCK_REALTIME, which are armed anew whenever that is set.
  */
 
 #include "qemu/osdep.h"
@@ -24,29 +27,19 @@
 
 OBJECT_DECLARE_SIMPLE_TYPE(HostClockUnix, HOST_CLOCK_UNIX)
 
-/*
- * The two clocks cannot be read at one instant; a smaller change of their
- * distance may be due to that.  The core keeps mono_ns from going back by it.
- */
-#define NOISE_NS    (50 * SCALE_US)
-
 struct HostClockUnix {
     HostClock parent_obj;
 
-    /* REALTIME - MONOTONIC, as of the last step */
-    Stat64 offset_ns;
-    /* The same when the clock was opened */
+    /* CLOCK_REALTIME - CLOCK_MONOTONIC when the clock was opened */
     int64_t start_offset_ns;
 };
 
 static bool unix_open(HostClock *hc, Error **errp)
 {
-    HostClockUnix *u = HOST_CLOCK_UNIX(hc);
     int64_t mono_ns, real_ns;
 
     host_clock_os_now_pair_ns(&mono_ns, &real_ns);
-    u->start_offset_ns = real_ns - mono_ns;
-    stat64_init(&u->offset_ns, u->start_offset_ns);
+    HOST_CLOCK_UNIX(hc)->start_offset_ns = real_ns - mono_ns;
     return true;
 }
 
@@ -59,30 +52,20 @@ static int unix_read(HostClock *hc, HostClockParts parts,
 {
     /* A QOM cast costs as much as reading the clock; hc is known to be ours. */
     HostClockUnix *u = (HostClockUnix *)hc;
-    int64_t offset_ns, mono_ns, real_ns, change_ns;
 
-    if (parts == HOST_CLOCK_WALL) {
+    switch (parts) {
+    case HOST_CLOCK_MONO:
+        reading->mono_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+        break;
+    case HOST_CLOCK_WALL:
         reading->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
         return 0;
+    case HOST_CLOCK_BOTH:
+        reading->error_ns = host_clock_os_now_pair_ns(&reading->mono_ns,
+                                                      &reading->wall_ns);
+        break;
     }
-
-    offset_ns = stat64_get(&u->offset_ns);
-    mono_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-    real_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-    change_ns = real_ns - mono_ns - offset_ns;
-    if (change_ns > NOISE_NS || change_ns < -NOISE_NS ||
-        (parts & HOST_CLOCK_WALL)) {
-        /* A step, or this thread was interrupted between the two: look well. */
-        reading->error_ns = host_clock_os_now_pair_ns(&mono_ns, &real_ns);
-        change_ns = real_ns - mono_ns - offset_ns;
-        if (change_ns > NOISE_NS + reading->error_ns ||
-            change_ns < -NOISE_NS - reading->error_ns) {
-            offset_ns += change_ns;
-            stat64_set(&u->offset_ns, offset_ns);
-        }
-    }
-    reading->mono_ns = real_ns - offset_ns + u->start_offset_ns;
-    reading->wall_ns = real_ns;
+    reading->mono_ns += u->start_offset_ns;
     return 0;
 }
 
@@ -93,6 +76,7 @@ static void unix_class_init(ObjectClass *oc, void *data)
     k->description = "CLOCK_REALTIME, steps taken out of monotonic time";
     k->rating = 100;
     k->wall_is_realtime = true;
+    k->mono_is_trusted = true;
     k->alarm_clock = HOST_CLOCK_OS_REALTIME;
     k->open = unix_open;
     k->close = unix_close;

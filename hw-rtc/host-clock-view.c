@@ -31,60 +31,52 @@
 /* The host's clock is not set more often than this while an alarm is armed. */
 #define ARM_TRIES       4
 
+static HostClockViewState *view_state(HostClockView *view)
+{
+    return container_of(view, HostClockViewState, view);
+}
+
 HostClock *host_clock_view_clock(HostClockView *view)
 {
-    return view->clock;
+    return view_state(view)->clock;
 }
 
 HostClockViewType host_clock_view_type(HostClockView *view)
 {
-    return view->type;
-}
-
-int64_t host_clock_view_get_ns(HostClockView *view)
-{
-    return view->get_ns(view);
+    return view_state(view)->type;
 }
 
 /* Time */
-
-static QEMUClockType view_system_clock(HostClockViewType type)
-{
-    switch (type) {
-    case HOST_CLOCK_VIEW_TYPE_HOST:
-        return QEMU_CLOCK_HOST;
-    case HOST_CLOCK_VIEW_TYPE_RT:
-        return QEMU_CLOCK_REALTIME;
-    case HOST_CLOCK_VIEW_TYPE_VM:
-        return QEMU_CLOCK_VIRTUAL;
-    default:
-        g_assert_not_reached();
-    }
-}
-
-static int64_t view_get_system(HostClockView *view)
-{
-    return qemu_clock_get_ns(view_system_clock(view->type));
-}
 
 static int64_t view_get_host(HostClockView *view)
 {
     HostClockReading r;
 
-    host_clock_read(view->clock, HOST_CLOCK_WALL, &r);
+    host_clock_read(view_state(view)->clock, HOST_CLOCK_WALL, &r);
     return r.wall_ns;
+}
+
+static inline int64_t view_mono_ns(HostClock *hc)
+{
+    HostClockReading r;
+
+    /* There is nothing to check in what a trusted source says. */
+    if (hc->ops->mono_is_trusted && !hc->ops->may_fail) {
+        hc->ops->read(hc, HOST_CLOCK_MONO, &r);
+    } else {
+        host_clock_read(hc, HOST_CLOCK_MONO, &r);
+    }
+    return r.mono_ns;
 }
 
 static int64_t view_get_rt(HostClockView *view)
 {
-    HostClockReading r;
-
-    host_clock_read(view->clock, HOST_CLOCK_MONO, &r);
-    return r.mono_ns;
+    return view_mono_ns(view_state(view)->clock);
 }
 
-static int64_t view_get_vm(HostClockView *view)
+static int64_t view_get_vm(HostClockView *opaque)
 {
+    HostClockViewState *view = view_state(opaque);
     int64_t offset_ns;
     unsigned seq;
     bool running;
@@ -98,12 +90,12 @@ static int64_t view_get_vm(HostClockView *view)
     if (!running) {
         return qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
     }
-    return view_get_rt(view) + offset_ns;
+    return view_mono_ns(view->clock) + offset_ns;
 }
 
 /* Timers and alarms */
 
-static int64_t view_sleep_ns(HostClockView *view, int64_t delta_ns)
+static int64_t view_sleep_ns(HostClockViewState *view, int64_t delta_ns)
 {
     const HostClockClass *k = view->clock->ops;
     bool exact = view->type == HOST_CLOCK_VIEW_TYPE_HOST ?
@@ -115,7 +107,7 @@ static int64_t view_sleep_ns(HostClockView *view, int64_t delta_ns)
     return delta_ns;
 }
 
-static HostClockOsId view_alarm_clock(HostClockView *view)
+static HostClockOsId view_alarm_clock(HostClockViewState *view)
 {
     const HostClockClass *k = view->clock->ops;
 
@@ -132,7 +124,7 @@ static int64_t add_saturate(int64_t a, int64_t b)
     return sadd64_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-static bool view_arm_os_timer(HostClockView *view)
+static bool view_arm_os_timer(HostClockViewState *view)
 {
     int64_t delta_ns = timerlist_deadline_ns(view->timers);
     int64_t deadline_ns = INT64_MAX;
@@ -145,7 +137,7 @@ static bool view_arm_os_timer(HostClockView *view)
     return host_clock_os_timer_arm(view->alarm, deadline_ns);
 }
 
-static void view_arm(HostClockView *view)
+static void view_arm(HostClockViewState *view)
 {
     HostClock *hc = view->clock;
 
@@ -154,7 +146,8 @@ static void view_arm(HostClockView *view)
         int64_t delta_ns = timerlist_deadline_ns(view->timers);
 
         hc->ops->arm(hc, view->type, delta_ns < 0 ? INT64_MAX :
-                     add_saturate(view->get_ns(view), delta_ns));
+                     add_saturate(host_clock_view_get_ns(&view->view),
+                                  delta_ns));
         return;
     }
     for (int i = 0; i < ARM_TRIES; i++) {
@@ -167,9 +160,9 @@ static void view_arm(HostClockView *view)
 
 static int64_t view_timers_now(void *opaque)
 {
-    HostClockView *view = opaque;
+    HostClockViewState *view = opaque;
 
-    return view->get_ns(view);
+    return host_clock_view_get_ns(&view->view);
 }
 
 /* The first deadline of the list has changed; any thread. */
@@ -178,7 +171,7 @@ static void view_timers_changed(void *opaque, QEMUClockType type)
     view_arm(opaque);
 }
 
-void host_clock_view_expired(HostClockView *view)
+void host_clock_view_expired(HostClockViewState *view)
 {
     assert(bql_locked());
     timerlist_run_timers(view->timers);
@@ -187,7 +180,7 @@ void host_clock_view_expired(HostClockView *view)
 
 static void view_alarm(void *opaque, bool clock_was_set)
 {
-    HostClockView *view = opaque;
+    HostClockViewState *view = opaque;
 
     trace_host_clock_alarm(host_clock_name(view->clock),
                            HostClockViewType_str(view->type), clock_was_set);
@@ -202,7 +195,8 @@ QEMUTimer *host_clock_view_timer_new_ns(HostClockView *view, QEMUTimerCB *cb,
 {
     QEMUTimer *timer = g_new0(QEMUTimer, 1);
 
-    timer_init_on_list(timer, view->timers, SCALE_NS, 0, cb, opaque);
+    timer_init_on_list(timer, view_state(view)->timers, SCALE_NS, 0, cb,
+                       opaque);
     return timer;
 }
 
@@ -210,15 +204,15 @@ QEMUTimer *host_clock_view_timer_new_ns(HostClockView *view, QEMUTimerCB *cb,
 
 void host_clock_view_add_step_notifier(HostClockView *view, Notifier *notifier)
 {
-    notifier_list_add(&view->step_notifiers, notifier);
+    notifier_list_add(&view_state(view)->step_notifiers, notifier);
 }
 
-void host_clock_view_stepped(HostClockView *view, int64_t step_ns)
+void host_clock_view_stepped(HostClockViewState *view, int64_t step_ns)
 {
     assert(bql_locked());
     timerlist_run_timers(view->timers);
     notifier_list_notify(&view->step_notifiers, &step_ns);
-    if (!view->clock->ops->is_system) {
+    if (view->view.get_ns) {
         view_arm(view);
     }
 }
@@ -226,7 +220,7 @@ void host_clock_view_stepped(HostClockView *view, int64_t step_ns)
 /* The main loop runs the system clock's timers; only steps come this way. */
 static void view_system_alarm(void *opaque, bool clock_was_set)
 {
-    HostClockView *view = opaque;
+    HostClockViewState *view = opaque;
 
     if (clock_was_set) {
         host_clock_check_step(view->clock, true);
@@ -239,15 +233,16 @@ static void view_system_alarm(void *opaque, bool clock_was_set)
 void host_clock_view_add_rebase_notifier(HostClockView *view,
                                          Notifier *notifier)
 {
-    notifier_list_add(&view->rebase_notifiers, notifier);
+    notifier_list_add(&view_state(view)->rebase_notifiers, notifier);
 }
 
-static void view_vm_set(HostClockView *view, bool running)
+static void view_vm_set(HostClockViewState *view, bool running)
 {
     int64_t offset_ns = 0;
 
     if (running) {
-        offset_ns = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) - view_get_rt(view);
+        offset_ns = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) -
+                    view_mono_ns(view->clock);
     }
     seqlock_write_begin(&view->vm_lock);
     view->vm_running = running;
@@ -261,13 +256,13 @@ static void view_vm_set(HostClockView *view, bool running)
  * move what the devices and timers hold by as much as the two have drifted
  * apart.  Nothing that the guest can see changes.
  */
-static void view_vm_stop(HostClockView *view)
+static void view_vm_stop(HostClockViewState *view)
 {
-    int64_t now_ns = view->get_ns(view);
+    int64_t now_ns = host_clock_view_get_ns(&view->view);
     int64_t drift_ns;
 
     view_vm_set(view, false);
-    drift_ns = now_ns - view->get_ns(view);
+    drift_ns = now_ns - host_clock_view_get_ns(&view->view);
     trace_host_clock_rebase(host_clock_name(view->clock), drift_ns);
     timerlist_shift(view->timers, -drift_ns);
     notifier_list_notify(&view->rebase_notifiers, &drift_ns);
@@ -275,7 +270,7 @@ static void view_vm_stop(HostClockView *view)
 
 static void view_vm_state_change(void *opaque, bool running, RunState state)
 {
-    HostClockView *view = opaque;
+    HostClockViewState *view = opaque;
 
     if (running && !view->vm_running) {
         view_vm_set(view, true);
@@ -287,20 +282,25 @@ static void view_vm_state_change(void *opaque, bool running, RunState state)
 
 /* Life */
 
-static void view_init_system(HostClockView *view)
+static void view_init_system(HostClockViewState *view)
 {
-    QEMUClockType clock = view_system_clock(view->type);
+    static const QEMUClockType clocks[] = {
+        [HOST_CLOCK_VIEW_TYPE_HOST] = QEMU_CLOCK_HOST,
+        [HOST_CLOCK_VIEW_TYPE_RT] = QEMU_CLOCK_REALTIME,
+        [HOST_CLOCK_VIEW_TYPE_VM] = QEMU_CLOCK_VIRTUAL,
+    };
 
-    view->get_ns = view_get_system;
-    view->timers = main_loop_tlg.tl[clock];
-    if (clock == QEMU_CLOCK_HOST && replay_mode == REPLAY_MODE_NONE) {
+    view->view.system_clock = clocks[view->type];
+    view->timers = main_loop_tlg.tl[clocks[view->type]];
+    if (view->type == HOST_CLOCK_VIEW_TYPE_HOST &&
+        replay_mode == REPLAY_MODE_NONE) {
         /* Where the host has no such timer, steps go unnoticed, as before. */
         view->alarm = host_clock_os_timer_new(HOST_CLOCK_OS_REALTIME,
                                               view_system_alarm, view, NULL);
     }
 }
 
-static void view_init_alarm(HostClockView *view)
+static void view_init_alarm(HostClockViewState *view)
 {
     view->timers = timerlist_new_with_clock(view_timers_now,
                                             view_timers_changed, view);
@@ -311,9 +311,9 @@ static void view_init_alarm(HostClockView *view)
     }
 }
 
-static void view_init_vm(HostClockView *view)
+static void view_init_vm(HostClockViewState *view)
 {
-    view->get_ns = view_get_vm;
+    view->view.get_ns = view_get_vm;
     seqlock_init(&view->vm_lock);
     view_init_alarm(view);
     view_vm_set(view, runstate_is_running());
@@ -323,14 +323,14 @@ static void view_init_vm(HostClockView *view)
 
 HostClockView *host_clock_view(HostClock *hc, HostClockViewType type)
 {
-    HostClockView *view = hc->views[type];
+    HostClockViewState *view = hc->views[type];
 
     assert(bql_locked());
     if (view) {
-        return view;
+        return &view->view;
     }
 
-    view = g_new0(HostClockView, 1);
+    view = g_new0(HostClockViewState, 1);
     view->clock = hc;
     view->type = type;
     qemu_mutex_init(&view->alarm_lock);
@@ -343,21 +343,21 @@ HostClockView *host_clock_view(HostClock *hc, HostClockViewType type)
     } else if (type == HOST_CLOCK_VIEW_TYPE_VM) {
         view_init_vm(view);
     } else {
-        view->get_ns = type == HOST_CLOCK_VIEW_TYPE_HOST ? view_get_host :
-                                                           view_get_rt;
+        view->view.get_ns = type == HOST_CLOCK_VIEW_TYPE_HOST ?
+                            view_get_host : view_get_rt;
         view_init_alarm(view);
     }
     hc->views[type] = view;
-    return view;
+    return &view->view;
 }
 
-void host_clock_view_free(HostClockView *view)
+void host_clock_view_free(HostClockViewState *view)
 {
     if (view->vm_state_entry) {
         qemu_del_vm_change_state_handler(view->vm_state_entry);
     }
     host_clock_os_timer_free(view->alarm);
-    if (view->get_ns != view_get_system) {
+    if (view->view.get_ns) {
         timerlist_free(view->timers);
     }
     qemu_mutex_destroy(&view->alarm_lock);

@@ -25,6 +25,8 @@
 #define STEP_MIN_NS         (10 * SCALE_MS)
 /* An announced step may be tiny, but two readings differ by some noise. */
 #define STEP_ANNOUNCED_NS   SCALE_US
+/* A source that comes and goes is not back, and not worth a message each. */
+#define BACK_NS             NANOSECONDS_PER_SECOND
 
 static QLIST_HEAD(, HostClock) open_clocks =
     QLIST_HEAD_INITIALIZER(open_clocks);
@@ -135,7 +137,7 @@ static void report_state(HostClock *hc)
 
 void host_clock_deliver_events(HostClock *hc)
 {
-    HostClockView *view = hc->views[HOST_CLOCK_VIEW_TYPE_HOST];
+    HostClockViewState *view = hc->views[HOST_CLOCK_VIEW_TYPE_HOST];
     uint32_t generation;
     int64_t step_ns;
 
@@ -166,15 +168,20 @@ static void host_clock_event_bh(void *opaque)
 /* Readings */
 
 /* Carry on from the last good reading; see host_clock_read(). */
-static void hold_over(HostClock *hc, int err, HostClockReading *r)
+static void hold_over(HostClock *hc, int64_t now_ns, HostClockReading *r)
 {
-    int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-
     qemu_spin_lock(&hc->lock);
     r->mono_ns = hc->good_mono_ns + now_ns - hc->good_at_ns;
     r->wall_ns = r->mono_ns + hc->wall_offset_ns;
     qemu_spin_unlock(&hc->lock);
+}
 
+static void note_failure(HostClock *hc, int err, HostClockReading *r)
+{
+    int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+
+    hold_over(hc, now_ns, r);
+    stat64_set(&hc->failed_at_ns, now_ns);
     if (!qatomic_xchg(&hc->held_over, true)) {
         host_clock_set_state(hc, HOST_CLOCK_STATE_HOLDOVER, strerror(-err));
     }
@@ -184,8 +191,12 @@ static void hold_over(HostClock *hc, int err, HostClockReading *r)
 static void note_good(HostClock *hc, HostClockReading *r)
 {
     int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-    bool back = qatomic_xchg(&hc->held_over, false);
+    bool back = qatomic_read(&hc->held_over);
 
+    if (back && now_ns - (int64_t)stat64_get(&hc->failed_at_ns) < BACK_NS) {
+        hold_over(hc, now_ns, r);
+        return;
+    }
     qemu_spin_lock(&hc->lock);
     if (back) {
         hc->mono_splice_ns = hc->good_mono_ns + now_ns - hc->good_at_ns -
@@ -196,7 +207,7 @@ static void note_good(HostClock *hc, HostClockReading *r)
     hc->good_at_ns = now_ns;
     qemu_spin_unlock(&hc->lock);
 
-    if (back) {
+    if (back && qatomic_xchg(&hc->held_over, false)) {
         host_clock_set_state(hc, HOST_CLOCK_STATE_RUNNING, NULL);
     }
 }
@@ -223,7 +234,7 @@ void host_clock_read(HostClock *hc, HostClockParts parts, HostClockReading *r)
         ret = -ERANGE;
     }
     if (unlikely(ret < 0)) {
-        hold_over(hc, ret, r);
+        note_failure(hc, ret, r);
     } else if (k->may_fail) {
         note_good(hc, r);
     }

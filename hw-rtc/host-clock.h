@@ -37,7 +37,18 @@
 
 OBJECT_DECLARE_TYPE(HostClock, HostClockClass, HOST_CLOCK)
 
+/**
+ * HostClockView: how a guest clock sees a host clock
+ * @get_ns: private, NULL for a view that is a QEMU clock
+ * @system_clock: private, that QEMU clock
+ *
+ * Only here so that host_clock_view_get_ns() can be inline.
+ */
 typedef struct HostClockView HostClockView;
+struct HostClockView {
+    int64_t (*get_ns)(HostClockView *view);
+    QEMUClockType system_clock;
+};
 
 /**
  * HostClockParts:
@@ -140,7 +151,11 @@ HostClockViewType host_clock_view_type(HostClockView *view);
  *
  * Returns: the view's time in ns
  */
-int64_t host_clock_view_get_ns(HostClockView *view);
+static inline int64_t host_clock_view_get_ns(HostClockView *view)
+{
+    return view->get_ns ? view->get_ns(view) :
+                          qemu_clock_get_ns(view->system_clock);
+}
 
 /**
  * host_clock_view_timer_new_ns: create a timer on a view
