@@ -389,6 +389,8 @@ def too_slow(_signal, _frame):
 def main():
     args = parse_args()
     signal.signal(signal.SIGALRM, too_slow)
+    # Leave through __exit__: a stopped emulator would stay for ever.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('bench: terminated'))
     check_files(args)
     configs = choose_configs(args)
     if args.instructions:
@@ -413,7 +415,7 @@ def main():
 if __name__ == '__main__':
     try:
         sys.exit(main())
-    except BenchError as error:
+    except (BenchError, OSError) as error:
         sys.exit(f'bench: {error}')
     except KeyboardInterrupt:
         sys.exit('bench: interrupted')
