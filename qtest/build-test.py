@@ -7,6 +7,7 @@ made-up QEMU tree of three files, so nothing here builds or downloads. Prints
 TAP; arguments choose tests by name.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -34,6 +35,8 @@ class Project:
         for name in ('run', 'meson.build', 'scripts'):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
             copy(ROOT / name, self.top / name)
+        for part in (ROOT / 'qtest').glob('*/meson.build'):
+            shutil.copytree(part.parent, self.top / 'qtest' / part.parent.name)
         (self.top / 'hw-rtc').mkdir()
         (self.top / 'hw-rtc' / 'host-clock.c').write_text('/* new */\n')
         self.series = self.top / 'patches' / '10.0'
@@ -366,6 +369,42 @@ def test_new_base_moves_the_staged_tree(project):
     assert (project.staged / 'hw/b.c').read_text() == lines(1, 2, 3)
     assert 'line five' in (project.staged / 'hw/a.c').read_text()
     assert (project.staged / 'hw/a.c').stat().st_mtime_ns == before
+
+
+# -- counting tests
+
+def closing_line(project, *entries):
+    """What count-tests.py says last of a made-up meson log, and its status."""
+    log = project.top / 'testlog.json'
+    log.write_text(''.join(
+        json.dumps({'name': f'p:suite{n} / t{n}', 'stdout': out, 'result': result,
+                    'returncode': 0}) + '\n' for n, (result, out) in enumerate(entries)))
+    done = subprocess.run([project.top / 'scripts' / 'count-tests.py', log, '0'],
+                          capture_output=True, text=True)
+    return done.stdout.splitlines()[-1], done.returncode, done.stdout
+
+
+def test_count_points(project):
+    last, status, said = closing_line(
+        project, ('OK', 'ok 1 /a\nok 2 /b # SKIP no such device\n1..2\n'),
+        ('OK', '    ok 1 /c\n    ok 2 /d\nok 1 group\n1..1\n'))
+    assert (last, status) == ('3 passed, 0 failed, 1 skipped', 0), said
+    assert 'no such device' in said
+
+
+def test_count_failures(project):
+    last, status, said = closing_line(project, ('FAIL', 'ok 1 /a\nnot ok 2 /b\n'))
+    assert (last, status) == ('1 passed, 1 failed', 1), said
+
+
+def test_count_crash(project):
+    last, status, said = closing_line(project, ('ERROR', '1..3\nok 1 /a\n'))
+    assert (last, status) == ('1 passed, 1 failed', 1), said
+
+
+def test_count_nothing(project):
+    last, status, said = closing_line(project)
+    assert (last, status) == ('0 passed, 1 failed', 1), said
 
 
 def main(chosen):
