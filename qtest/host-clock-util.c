@@ -130,26 +130,42 @@ static void manual_advance(VM *vm, int64_t ns)
     vm->told_ns += ns;
 }
 
-void vm_pass(VM *vm, int64_t ns)
+void vms_pass(VM **vms, int n, int64_t ns)
 {
-    if (is_manual(vm)) {
-        manual_advance(vm, ns);
-        return;
+    bool wait = false;
+
+    for (int i = 0; i < n; i++) {
+        if (is_manual(vms[i])) {
+            manual_advance(vms[i], ns);
+        } else if (is_system(vms[i])) {
+            qtest_clock_step(vms[i]->qts, ns);
+            vms[i]->told_ns += ns;
+        }
+        wait |= !vm_rtc_is_told(vms[i]);
     }
-    if (is_system(vm)) {
-        qtest_clock_step(vm->qts, ns);
-        vm->told_ns += ns;
-    }
-    if (!vm_rtc_is_told(vm)) {
+    if (wait) {
         host_wait(ns);
     }
 }
 
-void vm_pass_stopped(VM *vm, int64_t ns)
+void vm_pass(VM *vm, int64_t ns)
 {
-    if (is_manual(vm)) {
-        manual_advance(vm, ns);
-    } else {
+    vms_pass(&vm, 1, ns);
+}
+
+/* qtest's clock is the VM's and stands still with it. */
+void vms_pass_stopped(VM **vms, int n, int64_t ns)
+{
+    bool wait = false;
+
+    for (int i = 0; i < n; i++) {
+        if (is_manual(vms[i])) {
+            manual_advance(vms[i], ns);
+        } else {
+            wait = true;
+        }
+    }
+    if (wait) {
         host_wait(ns);
     }
 }

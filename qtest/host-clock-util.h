@@ -84,9 +84,10 @@ bool vm_hpet_is_told(VM *vm);
 int64_t vm_rtc_now(VM *vm);
 int64_t vm_hpet_now(VM *vm);
 
-/* Let at least @ns pass, of which devices notice what they should notice. */
+/* Let at least @ns pass, in running and in stopped VMs. */
 void vm_pass(VM *vm, int64_t ns);
-void vm_pass_stopped(VM *vm, int64_t ns);
+void vms_pass(VM **vms, int n, int64_t ns);
+void vms_pass_stopped(VM **vms, int n, int64_t ns);
 
 /* Move the wall time of the manual clock. */
 void vm_wall_step(VM *vm, int64_t ns);

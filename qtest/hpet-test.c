@@ -461,8 +461,10 @@ static void test_32bit(void)
     stop();
 }
 
-/* Section 2.3.9.2.1: in one-shot 32-bit mode there is an interrupt also when
- * the counter wraps. */
+/*
+ * Section 2.3.9.2.1: in one-shot 32-bit mode there is an interrupt also when
+ * the counter wraps.
+ */
 static void test_32bit_wrap(void)
 {
     start("");
@@ -559,8 +561,10 @@ static void test_level(void)
     stop();
 }
 
-/* Section 2.3.8: with the interrupt disabled, the timer still operates and
- * generates status bits. */
+/*
+ * Section 2.3.8: with the interrupt disabled, the timer still operates and
+ * generates status bits.
+ */
 static void test_irq_disabled(void)
 {
     start("");
@@ -900,6 +904,8 @@ int main(int argc, char **argv)
     static const int timers[] = { 3, 4, 8, 24, 32 };
 
     g_test_init(&argc, &argv, NULL);
+    /* So that one fault does not hide the others */
+    g_test_set_nonfatal_assertions();
     if (!qtest_has_machine("q35") || !qtest_has_machine("pc")) {
         g_test_skip("no PC machine, so no HPET");
         return 0;
