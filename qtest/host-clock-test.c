@@ -20,7 +20,7 @@
 /* How late a timer may be served, on a busy host */
 #define LATE_NS         (50 * MS)
 /* Time from one look at the registers to the next */
-#define LOOK_NS         (5 * MS)
+#define LOOK_NS         (10 * MS)
 
 /* 1999-12-31 23:59:58: everything rolls over with the second second. */
 #define MILLENNIUM      (946684800 - 2)
