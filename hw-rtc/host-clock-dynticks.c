@@ -37,7 +37,8 @@ static int dynticks_read(HostClock *hc, HostClockParts parts,
         reading->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
         break;
     case HOST_CLOCK_BOTH:
-        reading->error_ns = host_clock_os_now_pair_ns(&reading->mono_ns,
+        reading->error_ns = host_clock_os_now_pair_ns(HOST_CLOCK_OS_MONOTONIC,
+                                                      &reading->mono_ns,
                                                       &reading->wall_ns);
         break;
     }

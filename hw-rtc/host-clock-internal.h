@@ -87,14 +87,24 @@ struct HostClockClass {
      *
      * The source calls host_clock_view_expired() when the deadline has come;
      * too early or once too often does no harm.  Any thread, without the BQL;
-     * calls for one view do not overlap.  Default: a timer of the host on
-     * @alarm_clock, or on CLOCK_REALTIME for the host view of a source with
-     * @wall_is_realtime.
+     * calls for one view do not overlap.  The core has a timer of the host in
+     * any case, on @alarm_clock, or on CLOCK_REALTIME for the host view of a
+     * source with @wall_is_realtime.
+     *
+     * Returns: by how many ns after the deadline the core's timer is to back
+     * the source up; 0 if the source leaves this deadline to it; INT64_MAX for
+     * no timer
      */
-    void (*arm)(HostClock *hc, HostClockViewType view, int64_t deadline_ns);
+    int64_t (*arm)(HostClock *hc, HostClockViewType view, int64_t deadline_ns);
 
     /** @alarm_name: (optional) says what @arm uses, for query-host-clocks */
     const char *(*alarm_name)(HostClock *hc);
+
+    /** @device: (optional) the host device it opens, for query-host-clocks */
+    const char *(*device)(HostClock *hc);
+
+    /** @method: (optional) how it is read now, for query-host-clocks */
+    HostClockMethod (*method)(HostClock *hc);
 };
 
 /* What is behind a HostClockView.  See host-clock-view.c. */

@@ -82,9 +82,10 @@ static int manual_read(HostClock *hc, HostClockParts parts,
 }
 
 /* Deadlines are looked up when time moves. */
-static void manual_arm(HostClock *hc, HostClockViewType view,
-                       int64_t deadline_ns)
+static int64_t manual_arm(HostClock *hc, HostClockViewType view,
+                          int64_t deadline_ns)
 {
+    return INT64_MAX;
 }
 
 static const char *manual_alarm_name(HostClock *hc)

@@ -14,11 +14,17 @@ int64_t host_clock_os_now_ns(HostClockOsId id)
     return id == HOST_CLOCK_OS_REALTIME ? get_clock_realtime() : get_clock();
 }
 
-int64_t host_clock_os_now_pair_ns(int64_t *mono_ns, int64_t *real_ns)
+int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
+                                  int64_t *real_ns)
 {
-    *mono_ns = get_clock();
+    *ns = get_clock();
     *real_ns = get_clock_realtime();
-    return (get_clock() - *mono_ns) / 2 + SCALE_US;
+    return (get_clock() - *ns) / 2 + SCALE_US;
+}
+
+void host_clock_os_sleep_ns(int64_t ns)
+{
+    g_usleep(DIV_ROUND_UP(ns, SCALE_US));
 }
 
 HostClockOsTimer *host_clock_os_timer_new(HostClockOsId id,

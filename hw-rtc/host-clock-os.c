@@ -12,6 +12,14 @@
 
 #include <sys/timerfd.h>
 
+/* Hosts other than Linux may lack these; MONOTONIC is the next best. */
+#ifndef CLOCK_MONOTONIC_RAW
+#define CLOCK_MONOTONIC_RAW CLOCK_MONOTONIC
+#endif
+#ifndef CLOCK_BOOTTIME
+#define CLOCK_BOOTTIME CLOCK_MONOTONIC
+#endif
+
 /* Two looks at a clock this close together were not interrupted. */
 #define PAIR_GOOD_NS    2000
 /* A busy host interrupts more than once, but hardly so often. */
@@ -26,7 +34,16 @@ struct HostClockOsTimer {
 
 static clockid_t os_clockid(HostClockOsId id)
 {
-    return id == HOST_CLOCK_OS_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+    switch (id) {
+    case HOST_CLOCK_OS_REALTIME:
+        return CLOCK_REALTIME;
+    case HOST_CLOCK_OS_MONOTONIC_RAW:
+        return CLOCK_MONOTONIC_RAW;
+    case HOST_CLOCK_OS_BOOTTIME:
+        return CLOCK_BOOTTIME;
+    default:
+        return CLOCK_MONOTONIC;
+    }
 }
 
 int64_t host_clock_os_now_ns(HostClockOsId id)
@@ -37,22 +54,28 @@ int64_t host_clock_os_now_ns(HostClockOsId id)
     return ts.tv_sec * NANOSECONDS_PER_SECOND + ts.tv_nsec;
 }
 
-int64_t host_clock_os_now_pair_ns(int64_t *mono_ns, int64_t *real_ns)
+int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
+                                  int64_t *real_ns)
 {
     int64_t best = INT64_MAX;
 
     for (int i = 0; i < PAIR_TRIES && best > PAIR_GOOD_NS; i++) {
-        int64_t before = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+        int64_t before = host_clock_os_now_ns(id);
         int64_t real = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-        int64_t after = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+        int64_t after = host_clock_os_now_ns(id);
 
         if (after - before < best) {
             best = after - before;
-            *mono_ns = before + best / 2;
+            *ns = before + best / 2;
             *real_ns = real;
         }
     }
     return best / 2 + 1;
+}
+
+void host_clock_os_sleep_ns(int64_t ns)
+{
+    g_usleep(DIV_ROUND_UP(ns, SCALE_US));
 }
 
 static void os_timer_readable(void *opaque)

@@ -14,12 +14,16 @@
  * HostClockOsId:
  * @HOST_CLOCK_OS_MONOTONIC: never set; slewed together with REALTIME
  * @HOST_CLOCK_OS_REALTIME: UTC; can be set
+ * @HOST_CLOCK_OS_MONOTONIC_RAW: never set and never slewed; not for timers
+ * @HOST_CLOCK_OS_BOOTTIME: MONOTONIC, and goes on over suspend; not for timers
  *
  * See clock_gettime(2).
  */
 typedef enum HostClockOsId {
     HOST_CLOCK_OS_MONOTONIC,
     HOST_CLOCK_OS_REALTIME,
+    HOST_CLOCK_OS_MONOTONIC_RAW,
+    HOST_CLOCK_OS_BOOTTIME,
 } HostClockOsId;
 
 typedef struct HostClockOsTimer HostClockOsTimer;
@@ -44,17 +48,27 @@ typedef void HostClockOsTimerCB(void *opaque, bool clock_was_set);
 int64_t host_clock_os_now_ns(HostClockOsId id);
 
 /**
- * host_clock_os_now_pair_ns: read both clocks at one instant
- * @mono_ns: CLOCK_MONOTONIC in ns
+ * host_clock_os_now_pair_ns: read two clocks at one instant
+ * @id: one of them
+ * @ns: its time in ns
  * @real_ns: CLOCK_REALTIME in ns
  *
- * REALTIME is read between two looks at MONOTONIC; if these are far apart,
+ * REALTIME is read between two looks at @id; if these are far apart,
  * because the thread was preempted, it is tried again a few times and the
  * closest pair is taken.  Thread-safe.
  *
  * Returns: half-width in ns of the interval within which both were read
  */
-int64_t host_clock_os_now_pair_ns(int64_t *mono_ns, int64_t *real_ns);
+int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
+                                  int64_t *real_ns);
+
+/**
+ * host_clock_os_sleep_ns: do nothing for a while
+ * @ns: for how long; it may well be longer
+ *
+ * Only for opening a source, which blocks.
+ */
+void host_clock_os_sleep_ns(int64_t ns);
 
 /**
  * host_clock_os_timer_new: create a one-shot timer, not armed

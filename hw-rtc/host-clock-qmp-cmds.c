@@ -27,6 +27,11 @@ static HostClockInfo *host_clock_info(HostClock *hc)
     info->generation = r.generation;
     info->alarm = g_strdup(hc->ops->alarm_name ? hc->ops->alarm_name(hc) :
                                                  host_clock_os_alarm_name());
+    info->device = g_strdup(hc->ops->device ? hc->ops->device(hc) : NULL);
+    info->has_method = hc->ops->method;
+    if (info->has_method) {
+        info->method = hc->ops->method(hc);
+    }
 
     qemu_spin_lock(&hc->lock);
     info->state = hc->state;
@@ -65,6 +70,13 @@ void hmp_info_host_clocks(Monitor *mon, const QDict *qdict)
         if (info->generation) {
             monitor_printf(mon, "    steps %" PRIu32 ", last by %" PRId64
                            " ns\n", info->generation, info->last_step_ns);
+        }
+        if (info->device) {
+            monitor_printf(mon, "    device %s", info->device);
+        }
+        if (info->has_method) {
+            monitor_printf(mon, ", method %s\n",
+                           HostClockMethod_str(info->method));
         }
         if (info->message) {
             monitor_printf(mon, "    %s\n", info->message);

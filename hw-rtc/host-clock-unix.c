@@ -38,7 +38,7 @@ static bool unix_open(HostClock *hc, Error **errp)
 {
     int64_t mono_ns, real_ns;
 
-    host_clock_os_now_pair_ns(&mono_ns, &real_ns);
+    host_clock_os_now_pair_ns(HOST_CLOCK_OS_MONOTONIC, &mono_ns, &real_ns);
     HOST_CLOCK_UNIX(hc)->start_offset_ns = real_ns - mono_ns;
     return true;
 }
@@ -61,7 +61,8 @@ static int unix_read(HostClock *hc, HostClockParts parts,
         reading->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
         return 0;
     case HOST_CLOCK_BOTH:
-        reading->error_ns = host_clock_os_now_pair_ns(&reading->mono_ns,
+        reading->error_ns = host_clock_os_now_pair_ns(HOST_CLOCK_OS_MONOTONIC,
+                                                      &reading->mono_ns,
                                                       &reading->wall_ns);
         break;
     }

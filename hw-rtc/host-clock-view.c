@@ -124,7 +124,22 @@ static int64_t add_saturate(int64_t a, int64_t b)
     return sadd64_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-static bool view_arm_os_timer(HostClockViewState *view)
+/* Let the source arm its own alarm; how much later is ours to back it up? */
+static int64_t view_arm_source(HostClockViewState *view)
+{
+    HostClock *hc = view->clock;
+    int64_t delta_ns;
+
+    if (!hc->ops->arm) {
+        return 0;
+    }
+    delta_ns = timerlist_deadline_ns(view->timers);
+    return hc->ops->arm(hc, view->type, delta_ns < 0 ? INT64_MAX :
+                        add_saturate(host_clock_view_get_ns(&view->view),
+                                     delta_ns));
+}
+
+static bool view_arm_os_timer(HostClockViewState *view, int64_t later_ns)
 {
     int64_t delta_ns = timerlist_deadline_ns(view->timers);
     int64_t deadline_ns = INT64_MAX;
@@ -132,29 +147,25 @@ static bool view_arm_os_timer(HostClockViewState *view)
     if (delta_ns >= 0) {
         deadline_ns = add_saturate(
             host_clock_os_now_ns(view_alarm_clock(view)),
-            view_sleep_ns(view, delta_ns));
+            add_saturate(view_sleep_ns(view, delta_ns), later_ns));
     }
     return host_clock_os_timer_arm(view->alarm, deadline_ns);
 }
 
 static void view_arm(HostClockViewState *view)
 {
-    HostClock *hc = view->clock;
+    int64_t later_ns;
 
     QEMU_LOCK_GUARD(&view->alarm_lock);
-    if (hc->ops->arm) {
-        int64_t delta_ns = timerlist_deadline_ns(view->timers);
-
-        hc->ops->arm(hc, view->type, delta_ns < 0 ? INT64_MAX :
-                     add_saturate(host_clock_view_get_ns(&view->view),
-                                  delta_ns));
+    later_ns = view_arm_source(view);
+    if (later_ns == INT64_MAX) {
         return;
     }
     for (int i = 0; i < ARM_TRIES; i++) {
-        if (view_arm_os_timer(view)) {
+        if (view_arm_os_timer(view, later_ns)) {
             return;
         }
-        host_clock_check_step(hc, true);
+        host_clock_check_step(view->clock, true);
     }
 }
 
@@ -304,11 +315,9 @@ static void view_init_alarm(HostClockViewState *view)
 {
     view->timers = timerlist_new_with_clock(view_timers_now,
                                             view_timers_changed, view);
-    if (!view->clock->ops->arm) {
-        /* This fails only if QEMU has no file descriptors left. */
-        view->alarm = host_clock_os_timer_new(view_alarm_clock(view),
-                                              view_alarm, view, &error_fatal);
-    }
+    /* This fails only if QEMU has no file descriptors left. */
+    view->alarm = host_clock_os_timer_new(view_alarm_clock(view), view_alarm,
+                                          view, &error_fatal);
 }
 
 static void view_init_vm(HostClockViewState *view)

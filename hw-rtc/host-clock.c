@@ -79,12 +79,29 @@ static void note_wall_offset(HostClock *hc, const HostClockReading *r,
     }
 }
 
+/*
+ * Steps of CLOCK_REALTIME are measured against CLOCK_MONOTONIC: the kernel
+ * slews both alike, whereas a source with a crystal of its own drifts.
+ */
+static int read_for_steps(HostClock *hc, HostClockReading *r)
+{
+    int ret = 0;
+
+    if (hc->ops->wall_is_realtime) {
+        r->error_ns = host_clock_os_now_pair_ns(HOST_CLOCK_OS_MONOTONIC,
+                                                &r->mono_ns, &r->wall_ns);
+    } else {
+        ret = hc->ops->read(hc, HOST_CLOCK_BOTH, r);
+        r->mono_ns += hc->mono_splice_ns;
+    }
+    return ret;
+}
+
 void host_clock_check_step(HostClock *hc, bool announced)
 {
     HostClockReading r = { .error_ns = 0 };
 
-    if (hc->ops->read(hc, HOST_CLOCK_BOTH, &r) == 0) {
-        r.mono_ns += hc->mono_splice_ns;
+    if (read_for_steps(hc, &r) == 0) {
         note_wall_offset(hc, &r, announced);
     }
 }
@@ -174,6 +191,9 @@ static void hold_over(HostClock *hc, int64_t now_ns, HostClockReading *r)
     r->mono_ns = hc->good_mono_ns + now_ns - hc->good_at_ns;
     r->wall_ns = r->mono_ns + hc->wall_offset_ns;
     qemu_spin_unlock(&hc->lock);
+    if (hc->ops->wall_is_realtime) {
+        r->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
+    }
 }
 
 static void note_failure(HostClock *hc, int err, HostClockReading *r)
@@ -244,7 +264,11 @@ void host_clock_read(HostClock *hc, HostClockParts parts, HostClockReading *r)
         r->mono_ns = stat64_get(&hc->mono_floor);
     }
     if (parts == HOST_CLOCK_BOTH && ret == 0) {
-        note_wall_offset(hc, r, false);
+        if (k->wall_is_realtime) {
+            host_clock_check_step(hc, false);
+        } else {
+            note_wall_offset(hc, r, false);
+        }
     }
     r->wall_ns = MAX(r->wall_ns, 0);
     r->generation = qatomic_read(&hc->generation);
@@ -305,10 +329,12 @@ static void host_clock_complete(UserCreatable *uc, Error **errp)
         /* The guest's date depends on it, so it has to be recorded. */
         hc->start.wall_ns = qemu_clock_get_ns(QEMU_CLOCK_HOST);
     }
-    hc->wall_offset_ns = r.wall_ns - r.mono_ns;
-    hc->wall_offset_at_ns = r.mono_ns;
     hc->good_mono_ns = r.mono_ns;
     hc->good_at_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+    if (read_for_steps(hc, &r) == 0) {
+        hc->wall_offset_ns = r.wall_ns - r.mono_ns;
+        hc->wall_offset_at_ns = r.mono_ns;
+    }
     hc->event_bh = qemu_bh_new(host_clock_event_bh, hc);
     hc->opened = true;
     QLIST_INSERT_HEAD(&open_clocks, hc, next);

@@ -81,18 +81,19 @@ int64_t host_clock_os_now_ns(HostClockOsId id)
     return id == HOST_CLOCK_OS_REALTIME ? sim.real_ns : sim.mono_ns;
 }
 
-int64_t host_clock_os_now_pair_ns(int64_t *mono_ns, int64_t *real_ns)
+int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
+                                  int64_t *real_ns)
 {
     int64_t best = INT64_MAX;
 
     for (int i = 0; i < 8 && best > 100 * LOOK_NS; i++) {
-        int64_t before = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+        int64_t before = host_clock_os_now_ns(id);
         int64_t real = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-        int64_t after = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+        int64_t after = host_clock_os_now_ns(id);
 
         if (after - before < best) {
             best = after - before;
-            *mono_ns = before + best / 2;
+            *ns = before + best / 2;
             *real_ns = real;
         }
     }

@@ -1,0 +1,145 @@
+/*
+ * Host clocks: the operating system's clock devices, on Linux
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "monitor/monitor.h"
+#include "qemu/main-loop.h"
+#include "host-clock-os-dev.h"
+
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+
+int host_clock_os_dev_open(const char *path, Error **errp)
+{
+    /* This sets O_CLOEXEC, and knows the sets of -add-fd. */
+    int fd = qemu_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, errp);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int host_clock_os_dev_open_fd(const char *fdname, Error **errp)
+{
+    int fd = monitor_fd_param(monitor_cur(), fdname, errp);
+
+    if (fd < 0) {
+        return -EBADF;
+    }
+    if (fcntl(fd, F_GETFD) < 0) {
+        error_setg_errno(errp, errno, "fd=%s is not open", fdname);
+        return -EBADF;
+    }
+    qemu_set_cloexec(fd);
+    if (!g_unix_set_fd_nonblocking(fd, true, NULL)) {
+        error_setg(errp, "fd=%s cannot be made non-blocking", fdname);
+        return -EINVAL;
+    }
+    return fd;
+}
+
+void host_clock_os_dev_close(int fd)
+{
+    qemu_close(fd);
+}
+
+int host_clock_os_dev_ioctl(int fd, unsigned long request, void *arg)
+{
+    int ret = ioctl(fd, request, arg);
+
+    return ret < 0 ? -errno : ret;
+}
+
+ssize_t host_clock_os_dev_read(int fd, void *buf, size_t len)
+{
+    ssize_t ret = RETRY_ON_EINTR(read(fd, buf, len));
+
+    return ret < 0 ? -errno : ret;
+}
+
+void host_clock_os_dev_watch(int fd, void (*cb)(void *opaque), void *opaque)
+{
+    qemu_set_fd_handler(fd, cb, NULL, opaque);
+}
+
+int host_clock_os_dev_map(int fd, size_t len, const void **regs)
+{
+    void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+
+    if (map == MAP_FAILED) {
+        return -errno;
+    }
+    *regs = map;
+    return 0;
+}
+
+void host_clock_os_dev_unmap(const void *regs, size_t len)
+{
+    munmap((void *)regs, len);
+}
+
+uint32_t host_clock_os_dev_load32(const void *regs, size_t offset)
+{
+    return *(const volatile uint32_t *)(regs + offset);
+}
+
+uint64_t host_clock_os_dev_load64(const void *regs, size_t offset)
+{
+    return *(const volatile uint64_t *)(regs + offset);
+}
+
+int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
+{
+    struct stat st;
+
+    if ((path ? stat(path, &st) : fstat(fd, &st)) < 0) {
+        return -errno;
+    }
+    if (!S_ISCHR(st.st_mode)) {
+        return -ENOTTY;
+    }
+    id->major = major(st.st_rdev);
+    id->minor = minor(st.st_rdev);
+    return 0;
+}
+
+/* A line is "MAJOR NAME"; the block devices come after the character devices. */
+bool host_clock_os_dev_is_driver(const HostClockOsDevId *id,
+                                 const char *driver)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    g_autofree char *wanted = g_strdup_printf("%u %s", id->major, driver);
+
+    if (!g_file_get_contents("/proc/devices", &text, NULL, NULL)) {
+        return false;
+    }
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        if (g_str_equal(g_strstrip(*line), wanted)) {
+            return true;
+        }
+        if (g_str_has_prefix(*line, "Block")) {
+            break;
+        }
+    }
+    return false;
+}
+
+ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
+{
+    int fd = qemu_open(path, O_RDONLY, NULL);
+    ssize_t len;
+
+    buf[0] = 0;
+    if (fd < 0) {
+        return -errno;
+    }
+    len = host_clock_os_dev_read(fd, buf, size - 1);
+    qemu_close(fd);
+    buf[MAX(len, 0)] = 0;
+    return len;
+}

@@ -1,0 +1,340 @@
+/*
+ * Host clocks: interpolation between looks at a slow source
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/timer.h"
+#include "host-clock-os.h"
+#include "host-clock-sampler.h"
+
+#include <math.h>
+
+/* Make up for an error within this time, if that does not take more bending. */
+#define SLEW_NS         NANOSECONDS_PER_SECOND
+#define SLEW_MAX        (HOST_CLOCK_SLEW_MAX_PPB / 1e9)
+#define RATE_MAX        (HOST_CLOCK_RATE_MAX_PPB / 1e9)
+#define WANDER          (HOST_CLOCK_WANDER_PPB / 1e9)
+/* So few looks that disagree are not worth keeping. */
+#define FEW_LOOKS       4
+/* After a restart, how far the rate may be from what it was before */
+#define RATE_SLACK      50e-6
+
+/* Durations are days at most: with parts of 10^-2 the product is in range. */
+static int64_t scale_ppb(int64_t ns, int64_t ppb)
+{
+    return ns / 1000 * ppb / 1000000;
+}
+
+/* The line */
+
+static int64_t line_at(const HostClockSampler *s, int64_t raw_ns)
+{
+    int64_t elapsed_ns = MAX(raw_ns - s->raw_ns, 0);
+
+    return s->out_ns + elapsed_ns + scale_ppb(elapsed_ns, s->rate_ppb) +
+           scale_ppb(MIN(elapsed_ns, s->slew_ns), s->slew_ppb);
+}
+
+static int64_t error_at(const HostClockSampler *s, int64_t raw_ns)
+{
+    int64_t elapsed_ns = MAX(raw_ns - s->raw_ns, 0);
+    int64_t slew_left_ns = MAX(s->slew_ns - elapsed_ns, 0);
+
+    return s->error_ns + scale_ppb(elapsed_ns, s->drift_ppb) +
+           ABS(scale_ppb(slew_left_ns, s->slew_ppb));
+}
+
+/*
+ * RAW is read within the critical section, here and by the writer.  So who
+ * still reads the old line reads it before the point where it is bent, and time
+ * does not go back from one thread to the next.
+ */
+int64_t host_clock_sampler_now_raw(HostClockSampler *s, int64_t *raw_ns,
+                                   int64_t *error_ns)
+{
+    int64_t out_ns;
+    unsigned seq;
+
+    do {
+        seq = seqlock_read_begin(&s->lock);
+        *raw_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
+        out_ns = line_at(s, *raw_ns);
+        if (error_ns) {
+            *error_ns = error_at(s, *raw_ns);
+        }
+    } while (seqlock_read_retry(&s->lock, seq));
+    return out_ns;
+}
+
+int64_t host_clock_sampler_now(HostClockSampler *s, int64_t *error_ns)
+{
+    int64_t raw_ns;
+
+    return host_clock_sampler_now_raw(s, &raw_ns, error_ns);
+}
+
+int64_t host_clock_sampler_error_ns(HostClockSampler *s)
+{
+    int64_t error_ns;
+
+    host_clock_sampler_now(s, &error_ns);
+    return error_ns;
+}
+
+int64_t host_clock_sampler_raw_at(HostClockSampler *s, int64_t ns)
+{
+    int64_t raw_ns, left_ns;
+
+    left_ns = ns - host_clock_sampler_now_raw(s, &raw_ns, NULL);
+    return raw_ns + left_ns - scale_ppb(left_ns, s->rate_ppb);
+}
+
+/* Bend the line here and now: it goes to where it is off by @phase_ns. */
+static void line_bend(HostClockSampler *s, int64_t phase_ns, int64_t rate_ppb)
+{
+    int64_t slew_ns = MAX(SLEW_NS, ABS(phase_ns) / SLEW_MAX);
+    int64_t raw_ns;
+
+    seqlock_write_begin(&s->lock);
+    raw_ns = MAX(host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW), s->raw_ns);
+    s->out_ns = line_at(s, raw_ns);
+    s->raw_ns = raw_ns;
+    s->rate_ppb = rate_ppb;
+    s->slew_ns = slew_ns;
+    s->slew_ppb = phase_ns * 1e9 / slew_ns;
+    seqlock_write_end(&s->lock);
+}
+
+static void line_set_error(HostClockSampler *s, int64_t error_ns,
+                           int64_t drift_ppb)
+{
+    seqlock_write_begin(&s->lock);
+    s->error_ns = error_ns;
+    s->drift_ppb = drift_ppb;
+    seqlock_write_end(&s->lock);
+}
+
+/*
+ * The fit.
+ *
+ * A line is a point (offset, rate): the source's time less RAW at the latest
+ * look, and by which part the source is faster.  Each side of a look's window
+ * cuts off a half-plane of lines; what is left of all of them is a convex
+ * polygon.
+ */
+
+typedef struct Line {
+    double offset_ns;
+    double rate;
+} Line;
+
+typedef struct Lines {
+    /* Each cut adds one corner at most. */
+    Line corner[2 * HOST_CLOCK_LOOKS + 4];
+    unsigned n;
+} Lines;
+
+typedef struct Range {
+    double min, max;
+} Range;
+
+/* Where offset + rate * @at_ns >= @bound_ns, or the other way round */
+static void lines_cut(Lines *lines, int sign, double at_ns, double bound_ns)
+{
+    Line old[ARRAY_SIZE(lines->corner)];
+    unsigned n = lines->n;
+
+    memcpy(old, lines->corner, n * sizeof(*old));
+    lines->n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        Line a = old[i], b = old[(i + 1) % n];
+        double da = sign * (a.offset_ns + a.rate * at_ns - bound_ns);
+        double db = sign * (b.offset_ns + b.rate * at_ns - bound_ns);
+
+        if (da >= 0) {
+            lines->corner[lines->n++] = a;
+        }
+        if ((da < 0) != (db < 0)) {
+            double t = da / (da - db);
+
+            lines->corner[lines->n++] = (Line) {
+                a.offset_ns + t * (b.offset_ns - a.offset_ns),
+                a.rate + t * (b.rate - a.rate),
+            };
+        }
+    }
+}
+
+static int64_t look_offset_ns(const HostClockLook *look)
+{
+    return look->ns[0] + (look->ns[1] - look->ns[0]) / 2 - look->raw_ns[1];
+}
+
+/* All lines through the looks' windows; offsets are from the latest look's. */
+static void lines_fit(const HostClockSampler *s, Lines *lines)
+{
+    const HostClockLook *last = &s->looks[s->n_looks - 1];
+    int64_t ref_ns = last->raw_ns[1], base_ns = look_offset_ns(last);
+    /* More than any window is wide */
+    double wide_ns = 10.0 * NANOSECONDS_PER_SECOND;
+
+    *lines = (Lines) { .n = 4, .corner = {
+        { -wide_ns, s->rate_min }, { wide_ns, s->rate_min },
+        { wide_ns, s->rate_max }, { -wide_ns, s->rate_max },
+    } };
+    for (unsigned i = 0; i < s->n_looks; i++) {
+        const HostClockLook *l = &s->looks[i];
+        double slack_ns = 1 + (ref_ns - l->raw_ns[0]) * WANDER;
+
+        lines_cut(lines, 1, l->raw_ns[1] - ref_ns,
+                  l->ns[0] - l->raw_ns[1] - base_ns - slack_ns);
+        lines_cut(lines, -1, l->raw_ns[0] - ref_ns,
+                  l->ns[1] - l->raw_ns[0] - base_ns + slack_ns);
+    }
+}
+
+static Range lines_offsets(const Lines *lines)
+{
+    Range r = { INFINITY, -INFINITY };
+
+    for (unsigned i = 0; i < lines->n; i++) {
+        r.min = MIN(r.min, lines->corner[i].offset_ns);
+        r.max = MAX(r.max, lines->corner[i].offset_ns);
+    }
+    return r;
+}
+
+static Range lines_rates(const Lines *lines)
+{
+    Range r = { INFINITY, -INFINITY };
+
+    for (unsigned i = 0; i < lines->n; i++) {
+        r.min = MIN(r.min, lines->corner[i].rate);
+        r.max = MAX(r.max, lines->corner[i].rate);
+    }
+    return r;
+}
+
+/*
+ * As near to @x as the middle half of @r allows: what is right already is left
+ * alone, what may be far off is not.
+ */
+static double middle(Range r, double x)
+{
+    double quarter = (r.max - r.min) / 4;
+
+    return MIN(MAX(x, r.min + quarter), r.max - quarter);
+}
+
+static double furthest(Range r, double x)
+{
+    return MAX(x - r.min, r.max - x);
+}
+
+static void keep_looks(HostClockSampler *s, unsigned n)
+{
+    memmove(s->looks, s->looks + s->n_looks - n, n * sizeof(*s->looks));
+    s->n_looks = n;
+}
+
+static void add_look(HostClockSampler *s, const HostClockLook *look)
+{
+    if (s->n_looks == HOST_CLOCK_LOOKS) {
+        keep_looks(s, HOST_CLOCK_LOOKS - 1);
+    }
+    s->looks[s->n_looks++] = *look;
+}
+
+/* Forget the looks; of the rate, what it was about. */
+static void restart(HostClockSampler *s)
+{
+    double rate = s->rate_ppb / 1e9;
+    double slack = s->n_looks > 2 ? RATE_SLACK + s->drift_ppb / 1e9 : RATE_MAX;
+
+    s->rate_min = MAX(rate - slack, -RATE_MAX);
+    s->rate_max = MIN(rate + slack, RATE_MAX);
+    s->n_looks = 0;
+}
+
+/* Follow @lines.  The line's own offset is @own_ns. */
+static HostClockLookResult follow(HostClockSampler *s, const Lines *lines,
+                                  double own_ns, int64_t *jump_ns)
+{
+    Range offsets = lines_offsets(lines), rates = lines_rates(lines);
+    double offset_ns = middle(offsets, own_ns);
+    double rate = middle(rates, s->rate_ppb / 1e9);
+    double drift = furthest(rates, rate) + WANDER;
+    bool clear = offsets.max - offsets.min <= 2 * HOST_CLOCK_JUMP_NS;
+
+    if (clear && fabs(offset_ns - own_ns) > HOST_CLOCK_JUMP_NS) {
+        *jump_ns = offset_ns - own_ns;
+        line_bend(s, 0, rate * 1e9);
+        line_set_error(s, furthest(offsets, offset_ns) + 1, drift * 1e9 + 1);
+        return HOST_CLOCK_LOOK_JUMPED;
+    }
+    if (!clear) {
+        /* There is nothing to steer by. */
+        line_bend(s, 0, s->rate_ppb);
+        line_set_error(s, furthest(offsets, own_ns) + 1, drift * 1e9 + 1);
+        return HOST_CLOCK_LOOK_UNCLEAR;
+    }
+    line_bend(s, offset_ns - own_ns, rate * 1e9);
+    line_set_error(s, furthest(offsets, offset_ns) + 1, drift * 1e9 + 1);
+    return HOST_CLOCK_LOOK_FITS;
+}
+
+HostClockLookResult host_clock_sampler_look(HostClockSampler *s,
+                                            const HostClockLook *look,
+                                            int64_t *jump_ns)
+{
+    int64_t own_ns = line_at(s, look->raw_ns[1]) - look->raw_ns[1] -
+                     look_offset_ns(look);
+    Lines lines;
+
+    add_look(s, look);
+    lines_fit(s, &lines);
+    /* If it has not jumped, its rate has changed, and the latest looks agree */
+    while (!lines.n && s->n_looks > FEW_LOOKS) {
+        keep_looks(s, s->n_looks / 2);
+        lines_fit(s, &lines);
+    }
+    if (!lines.n) {
+        restart(s);
+        add_look(s, look);
+        lines_fit(s, &lines);
+    }
+    return follow(s, &lines, own_ns, jump_ns);
+}
+
+void host_clock_sampler_start(HostClockSampler *s, const HostClockLook *look)
+{
+    int64_t width_ns = look->ns[1] - look->ns[0] +
+                       look->raw_ns[1] - look->raw_ns[0];
+
+    memset(s, 0, sizeof(*s));
+    seqlock_init(&s->lock);
+    s->raw_ns = look->raw_ns[1];
+    s->out_ns = look->raw_ns[1] + look_offset_ns(look);
+    s->error_ns = width_ns;
+    s->drift_ppb = HOST_CLOCK_RATE_MAX_PPB;
+    s->rate_min = -RATE_MAX;
+    s->rate_max = RATE_MAX;
+    add_look(s, look);
+}
+
+void host_clock_sampler_relabel(HostClockSampler *s, int64_t ns)
+{
+    for (unsigned i = 0; i < s->n_looks; i++) {
+        s->looks[i].ns[0] -= ns;
+        s->looks[i].ns[1] -= ns;
+    }
+}
+
+void host_clock_sampler_skip(HostClockSampler *s, int64_t ns)
+{
+    seqlock_write_begin(&s->lock);
+    s->out_ns += ns;
+    seqlock_write_end(&s->lock);
+}
