@@ -29,6 +29,7 @@ LINKS_MARK = '# files linked from the project'
 
 # Exported patches must not depend on the user's git configuration, and staged
 # commits must have the same hash everywhere.
+USER_GIT_CONFIG = os.environ.get('GIT_CONFIG_GLOBAL')
 os.environ.update(GIT_CONFIG_GLOBAL='/dev/null', GIT_CONFIG_NOSYSTEM='1')
 IDENTITY = {'GIT_COMMITTER_NAME': 'host-clock',
             'GIT_COMMITTER_EMAIL': 'host-clock@localhost'}
