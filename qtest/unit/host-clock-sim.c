@@ -37,6 +37,7 @@ static QLIST_HEAD(, VMChangeStateEntry) vm_handlers =
     QLIST_HEAD_INITIALIZER(vm_handlers);
 
 static struct {
+    int64_t raw_ns;
     int64_t mono_ns;
     int64_t real_ns;
     int slew_ppm;
@@ -53,6 +54,7 @@ static struct {
 
 static void pass(int64_t ns)
 {
+    sim.raw_ns += ns;
     ns += ns / 1000000 * sim.slew_ppm;
     sim.mono_ns += ns;
     sim.real_ns += ns;
@@ -78,7 +80,14 @@ int64_t host_clock_os_now_ns(HostClockOsId id)
         pass(sim.preempt_ns);
     }
     pass(LOOK_NS);
-    return id == HOST_CLOCK_OS_REALTIME ? sim.real_ns : sim.mono_ns;
+    switch (id) {
+    case HOST_CLOCK_OS_REALTIME:
+        return sim.real_ns;
+    case HOST_CLOCK_OS_MONOTONIC_RAW:
+        return sim.raw_ns;
+    default:
+        return sim.mono_ns;
+    }
 }
 
 int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
@@ -371,6 +380,7 @@ void sim_reset(int64_t mono_ns, int64_t real_ns)
 {
     g_assert_cmpuint(sim_timers(), ==, 0);
     memset(&sim, 0, sizeof(sim));
+    sim.raw_ns = mono_ns;
     sim.mono_ns = mono_ns;
     sim.real_ns = real_ns;
 }
