@@ -61,7 +61,7 @@ static int raw_read(HostClock *hc, HostClockParts parts,
     return 0;
 }
 
-static void raw_class_init(ObjectClass *oc, void *data)
+static void raw_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 

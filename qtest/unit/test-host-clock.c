@@ -88,7 +88,7 @@ static int liar_read(HostClock *hc, HostClockParts parts, HostClockReading *r)
     return liar.ret;
 }
 
-static void liar_class_init(ObjectClass *oc, void *data)
+static void liar_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 
