@@ -280,9 +280,10 @@ def main(args):
         raise TreeError('--first and --no-build say how to --verify: give that too')
 
     base, folder = tree.base_commit(), tree.series(STOCK)
-    out = tree.BUILD / 'series' / folder.name
+    out = ROOT / 'build' / 'series' / folder.name
     submitter = find_submitter() if options.signoff else None
-    top = private_tree(out / 'tree', base)
+    out.mkdir(parents=True, exist_ok=True)
+    top = private_tree(tree.BUILD / 'series-tree', base)
     done = compose(top, base, folder, submitter)
     mails = write_mails(top, base, out, submitter)
     for number, (group, subject, new) in enumerate(done, 1):

@@ -15,6 +15,10 @@ from tree import ROOT, STAGED, TreeError, git
 MAINTAINERS_ASKED = 'added, moved or deleted file(s)'
 
 
+# Its src and obj are beside those of ./run build, so that they share the cache.
+WORK = tree.BUILD / 'series-verify'
+
+
 class Failed(TreeError):
     """A mail is not what it should be."""
 
@@ -82,21 +86,16 @@ def check_style(top, mail, submitter):
 
 # -- building and testing
 
-def kind_of(out):
-    """The name by which build-qemu.sh knows the tree that is verified."""
-    return str((out / 'verify').relative_to(tree.BUILD))
-
-
-def build(out, log):
-    done = subprocess.run(['nice', ROOT / 'scripts' / 'build-qemu.sh', kind_of(out)],
+def build(log):
+    done = subprocess.run(['nice', ROOT / 'scripts' / 'build-qemu.sh', WORK.name],
                           stdout=log, stderr=subprocess.STDOUT)
     if done.returncode:
         raise Failed(f'does not build: see {log.name}')
 
 
-def tests_there(out):
+def tests_there():
     """rtc-test, and those of our tests that the tree has by now."""
-    obj = out / 'verify' / 'obj'
+    obj = WORK / 'obj'
     known = subprocess.run(['ninja', '-C', obj, '-t', 'targets', 'all'], check=True,
                            capture_output=True, text=True).stdout
     names = ['tests/qtest/rtc-test'] + [f'tests/{suite}/{name}' for suite, name in tree.our_tests()
@@ -104,10 +103,10 @@ def tests_there(out):
     return [name for name in names if re.search(rf'^{re.escape(name)}:', known, re.M)]
 
 
-def run_test(out, name, log):
+def run_test(name, log):
     done = subprocess.run([ROOT / 'scripts' / 'run-in-qemu.sh', name], text=True,
                           capture_output=True, timeout=1800,
-                          env={**os.environ, 'HOST_CLOCK_KIND': kind_of(out)})
+                          env={**os.environ, 'HOST_CLOCK_KIND': WORK.name})
     log.write(f'# {name}\n{done.stdout}{done.stderr}')
     passed = len(re.findall(r'^ok ', done.stdout, re.M))
     if done.returncode or not passed or re.search(r'^not ok(?!.*# TODO)', done.stdout, re.M):
@@ -115,17 +114,17 @@ def run_test(out, name, log):
     return passed
 
 
-def build_and_test(out, number):
-    log_path = out / 'verify' / f'{number:04}.log'
+def build_and_test(number):
+    log_path = WORK / f'{number:04}.log'
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open('w') as log:
-        build(out, log)
-        return {name.split('/')[-1]: run_test(out, name, log) for name in tests_there(out)}
+        build(log)
+        return {name.split('/')[-1]: run_test(name, log) for name in tests_there()}
 
 
 # -- documentation
 
-def check_documentation(top, out):
+def check_documentation(top):
     """Run sphinx over QEMU's own documentation; nothing of ours may warn.
 
     The generated QAPI code is made by the build, which stops at a member or a
@@ -133,7 +132,7 @@ def check_documentation(top, out):
     """
     if not shutil.which('sphinx-build'):
         return "not checked with sphinx: there is no sphinx-build; install python3-sphinx"
-    html = out / 'verify' / 'html'
+    html = WORK / 'html'
     shutil.rmtree(html, ignore_errors=True)
     done = subprocess.run(
         ['sphinx-build', '-q', '-b', 'html', '-Dversion=0', '-Drelease=0', '-d', html / '.doctrees',
@@ -157,10 +156,10 @@ def check_quilt(out, top, base):
     dpkg-source applies what the series file names and .pc/ has not yet, as it
     does at the start of each build of the package.
     """
-    dsc = sorted((tree.CACHE / tree.SOURCE).glob('qemu_*.dsc'))
+    dsc = sorted(tree.SOURCE.glob('qemu_*.dsc'))
     if not dsc:
         return "not checked against Debian's package: it is not in the cache"
-    source = out / 'verify' / 'debian'
+    source = WORK / 'debian'
     shutil.rmtree(source, ignore_errors=True)
     for command in (['dpkg-source', '--no-check', '-x', dsc[-1], source],
                     ['cp', '-r', out / 'debian', source],
@@ -178,11 +177,11 @@ def check_quilt(out, top, base):
 
 # -- all of it
 
-def verify_mail(top, out, number, mail, options, submitter):
+def verify_mail(top, number, mail, options, submitter):
     before = time.monotonic()
     apply_mail(top, mail)
     granted = check_style(top, mail, submitter)
-    results = {} if options.no_build else build_and_test(out, number)
+    results = {} if options.no_build else build_and_test(number)
     words = ', '.join(f'{name} {passed}' for name, passed in results.items())
     print(f'ok {number} {mail.name}' + (f': {words}' if words else '') +
           f' ({time.monotonic() - before:.0f} s)', flush=True)
@@ -202,14 +201,14 @@ def start_tree(top, base):
 
 
 def verify(mails, base, folder, out, options, submitter):
-    top = out / 'verify' / 'src'
+    top = WORK / 'src'
     start_tree(top, base)
     last = len(mails) - 1 if options.first is None else min(options.first, len(mails) - 1)
     if not options.no_build:
         print('== building with the flags of ./run build; one line per commit')
     for number, mail in enumerate(mails[1:last + 1], 1):
         try:
-            verify_mail(top, out, number, mail, options, submitter)
+            verify_mail(top, number, mail, options, submitter)
         except Failed as error:
             raise TreeError(f'mail {number}, {mail.name}: {error}') from None
     if last < len(mails) - 1:
@@ -220,5 +219,5 @@ def verify(mails, base, folder, out, options, submitter):
     if options.quilt:
         print('==', check_quilt(out, top, base))
     if not options.no_build:
-        print('==', check_documentation(top, out))
+        print('==', check_documentation(top))
     return 0
