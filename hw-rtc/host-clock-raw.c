@@ -32,18 +32,6 @@ static void raw_close(HostClock *hc)
 {
 }
 
-/* Wall time lies between two looks at the counter, whatever came between. */
-static void raw_read_both(HostClockReading *reading)
-{
-    int64_t before_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
-    int64_t after_ns, unused_ns;
-
-    host_clock_os_now_pair_ns(&unused_ns, &reading->wall_ns);
-    after_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
-    reading->error_ns = (after_ns - before_ns) / 2 + 1;
-    reading->mono_ns = before_ns + (after_ns - before_ns) / 2;
-}
-
 static int raw_read(HostClock *hc, HostClockParts parts,
                     HostClockReading *reading)
 {
@@ -55,7 +43,9 @@ static int raw_read(HostClock *hc, HostClockParts parts,
         reading->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
         break;
     case HOST_CLOCK_BOTH:
-        raw_read_both(reading);
+        reading->error_ns =
+            host_clock_os_now_pair_ns(HOST_CLOCK_OS_MONOTONIC_RAW,
+                                      &reading->mono_ns, &reading->wall_ns);
         break;
     }
     return 0;
