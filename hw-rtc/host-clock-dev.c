@@ -448,7 +448,7 @@ static void dev_finalize(Object *obj)
     g_clear_pointer(&dev->degraded, g_free);
 }
 
-static void dev_class_init(ObjectClass *oc, void *data)
+static void dev_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 

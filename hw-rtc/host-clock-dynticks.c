@@ -45,7 +45,7 @@ static int dynticks_read(HostClock *hc, HostClockParts parts,
     return 0;
 }
 
-static void dynticks_class_init(ObjectClass *oc, void *data)
+static void dynticks_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 

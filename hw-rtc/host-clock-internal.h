@@ -18,6 +18,9 @@
 
 #define HOST_CLOCK_PREFIX TYPE_HOST_CLOCK "-"
 
+/* What class_init is given: void * in QEMU 10.0, const void * from 10.1 on */
+typedef typeof_field(TypeInfo, class_data) HostClockClassData;
+
 /**
  * HostClockClass: a source of time
  *

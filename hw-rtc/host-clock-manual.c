@@ -199,7 +199,7 @@ static void manual_finalize(Object *obj)
     g_free(HOST_CLOCK_MANUAL(obj)->wall);
 }
 
-static void manual_class_init(ObjectClass *oc, void *data)
+static void manual_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 

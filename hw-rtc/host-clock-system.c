@@ -47,7 +47,7 @@ static const char *system_alarm_name(HostClock *hc)
     return "main loop";
 }
 
-static void system_class_init(ObjectClass *oc, void *data)
+static void system_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 

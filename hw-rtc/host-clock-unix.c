@@ -70,7 +70,7 @@ static int unix_read(HostClock *hc, HostClockParts parts,
     return 0;
 }
 
-static void unix_class_init(ObjectClass *oc, void *data)
+static void unix_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 

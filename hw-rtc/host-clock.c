@@ -367,7 +367,7 @@ static void host_clock_finalize(Object *obj)
     g_free(hc->message);
 }
 
-static void host_clock_class_init(ObjectClass *oc, void *data)
+static void host_clock_class_init(ObjectClass *oc, HostClockClassData data)
 {
     UserCreatableClass *ucc = USER_CREATABLE_CLASS(oc);
 

@@ -309,7 +309,7 @@ static void hpet_init(Object *obj)
     HOST_CLOCK_HPET(obj)->sampling = true;
 }
 
-static void hpet_class_init(ObjectClass *oc, void *data)
+static void hpet_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
     HostClockDevClass *dk = HOST_CLOCK_DEV_CLASS(oc);

@@ -413,7 +413,7 @@ static void rtc_set_utc(Object *obj, int value, Error **errp)
     }
 }
 
-static void rtc_class_init(ObjectClass *oc, void *data)
+static void rtc_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
     HostClockDevClass *dk = HOST_CLOCK_DEV_CLASS(oc);

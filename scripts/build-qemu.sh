@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# build-qemu.sh stock|host-clock: configure (when its answer would change) and
-# build one of the two trees.
+# build-qemu.sh stock|host-clock|DIR: configure (when its answer would change) and
+# build one of the two trees, or the one in DIR/src below the build folder.
 
 . "$(dirname "$0")/env.sh"
 
@@ -51,7 +51,7 @@ flock -n 8 || { say "another build runs in $obj; waiting for it"; flock 8; }
 
 [ "$(cat "$obj/configured" 2>/dev/null)" = "$(stamp)" ] && [ -f "$obj/build.ninja" ] || configure
 targets=(qemu-system-x86_64 modules)
-if [ "$kind" = host-clock ]; then
+if [ "$kind" != stock ]; then
     # First, so that the list of tests is the one of today's meson.build.
     ninja -C "$obj" build.ninja > "$obj/regenerate.log" 2>&1 || {
         tail -20 "$obj/regenerate.log"
@@ -72,5 +72,9 @@ for dir in usr/share/qemu usr/share/seabios usr/lib/ipxe/qemu; do
 done
 mkdir -p "$HOST_CLOCK_BUILD/bin"
 name=qemu-system-x86_64
-[ "$kind" = host-clock ] || name=$name-$kind
+case $kind in
+host-clock) ;;
+stock) name=$name-stock ;;
+*) exit 0 ;;
+esac
 ln -sfn "../$kind/obj/qemu-system-x86_64" "$HOST_CLOCK_BUILD/bin/$name"

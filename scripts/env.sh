@@ -5,8 +5,12 @@
 
 HOST_CLOCK_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 HOST_CLOCK_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/qemu-host-clock
+# The base, a folder of patches/. The first one has build/ for itself, another one
+# a folder in it, so that both can be built side by side. tree.py knows this too.
+HOST_CLOCK_BASE=${HOST_CLOCK_BASE:-10.0}
 HOST_CLOCK_BUILD=$HOST_CLOCK_ROOT/build
-export HOST_CLOCK_ROOT HOST_CLOCK_CACHE HOST_CLOCK_BUILD
+[ "$HOST_CLOCK_BASE" = 10.0 ] || HOST_CLOCK_BUILD=$HOST_CLOCK_BUILD/base-$HOST_CLOCK_BASE
+export HOST_CLOCK_ROOT HOST_CLOCK_CACHE HOST_CLOCK_BASE HOST_CLOCK_BUILD
 
 # Debian's own tools first: a pyenv or a pip meson in front of them would build
 # QEMU with a Python that lacks the modules we installed.

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # run-in-qemu.sh tests/{unit,qtest}/NAME: run one of QEMU's test programs as
-# QEMU's own 'meson test' does.
+# QEMU's own 'meson test' does. HOST_CLOCK_KIND names another tree than host-clock,
+# as build-qemu.sh does.
 
 . "$(dirname "$0")/env.sh"
 
-obj=$HOST_CLOCK_BUILD/host-clock/obj
-src=$HOST_CLOCK_BUILD/host-clock/src
+obj=$HOST_CLOCK_BUILD/${HOST_CLOCK_KIND:-host-clock}/obj
+src=$HOST_CLOCK_BUILD/${HOST_CLOCK_KIND:-host-clock}/src
 cd "$obj" || exit 1
 [ -x "$1" ] || {
     echo "1..1"

@@ -21,7 +21,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / 'build'
+# The base and its folders, as in scripts/env.sh.
+BASE = os.environ.get('HOST_CLOCK_BASE') or '10.0'
+BUILD = ROOT / 'build' if BASE == '10.0' else ROOT / 'build' / f'base-{BASE}'
+CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'qemu-host-clock'
+SOURCE = CACHE / ('source' if BASE == '10.0' else f'source-{BASE}')
 STOCK = BUILD / 'stock' / 'src'
 STAGED = BUILD / 'host-clock' / 'src'
 STATE = 'host-clock-staged.json'        # in .git of the staged tree
@@ -29,6 +33,7 @@ LINKS_MARK = '# files linked from the project'
 
 # Exported patches must not depend on the user's git configuration, and staged
 # commits must have the same hash everywhere.
+USER_GIT_CONFIG = os.environ.get('GIT_CONFIG_GLOBAL')
 os.environ.update(GIT_CONFIG_GLOBAL='/dev/null', GIT_CONFIG_NOSYSTEM='1')
 IDENTITY = {'GIT_COMMITTER_NAME': 'host-clock',
             'GIT_COMMITTER_EMAIL': 'host-clock@localhost'}
@@ -62,6 +67,8 @@ def series(tree):
     if known and base not in known:
         raise TreeError(f'{tree} is QEMU {version}, for which there is no patches/{base}. '
                         f'Give a tree of {" or ".join(known)}')
+    if known and base != BASE:
+        raise TreeError(f'{tree} is QEMU {version}, and the base is {BASE}. Add --base {base}')
     return ROOT / 'patches' / base
 
 

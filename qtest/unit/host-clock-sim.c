@@ -433,9 +433,9 @@ void sim_reset(int64_t mono_ns, int64_t real_ns)
 {
     g_assert_cmpuint(sim_timers(), ==, 0);
     memset(&sim, 0, sizeof(sim));
+    sim.raw_ns = mono_ns;
     sim.mono_ns = mono_ns;
     sim.real_ns = real_ns;
-    sim.raw_ns = mono_ns / 2;
     sim_dev_reset();
 }
 

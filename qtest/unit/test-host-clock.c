@@ -88,7 +88,7 @@ static int liar_read(HostClock *hc, HostClockParts parts, HostClockReading *r)
     return liar.ret;
 }
 
-static void liar_class_init(ObjectClass *oc, void *data)
+static void liar_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 
@@ -520,6 +520,26 @@ static void test_timer_rate_differs(void)
     close_clock(hc);
 }
 
+/* The kernel corrects CLOCK_MONOTONIC; the raw counter does not notice. */
+static void test_raw_is_not_slewed(const void *ppm)
+{
+    HostClock *hc = open_clock("raw");
+    int64_t mono0 = mono(hc), begin = sim_mono_ns();
+    Shot shot;
+
+    sim_slew(GPOINTER_TO_INT(ppm));
+    shot_init(&shot, hc, HOST_CLOCK_VIEW_TYPE_RT, HOUR);
+    while (!shot.fired) {
+        sim_advance(SCALE_MS);
+        g_assert_cmpint(mono(hc) - mono0, <, HOUR + 4 * SCALE_MS);
+    }
+    /* An hour on the raw counter, which is another time for the kernel. */
+    g_assert_cmpint(mono(hc) - mono0, >=, HOUR);
+    g_assert_cmpint(llabs(sim_mono_ns() - begin - HOUR), >, SEC);
+    shot_free(&shot);
+    close_clock(hc);
+}
+
 /* The vm view */
 
 static void test_vm_stop(const void *name)
@@ -668,7 +688,7 @@ static void test_open_fails(void)
 
 static void add_for_sources(const char *path, GTestDataFunc func)
 {
-    static const char *const names[] = { "dynticks", "unix" };
+    static const char *const names[] = { "dynticks", "unix", "raw" };
 
     for (int i = 0; i < ARRAY_SIZE(names); i++) {
         g_autofree char *full = g_strdup_printf("/host-clock/%s/%s", names[i],
@@ -708,6 +728,10 @@ int main(int argc, char **argv)
                     test_timer_step_while_arming);
     g_test_add_func("/host-clock/core/timer/rate-differs",
                     test_timer_rate_differs);
+    g_test_add_data_func("/host-clock/raw/reading/not-slewed/faster",
+                         GINT_TO_POINTER(500), test_raw_is_not_slewed);
+    g_test_add_data_func("/host-clock/raw/reading/not-slewed/slower",
+                         GINT_TO_POINTER(-500), test_raw_is_not_slewed);
     g_test_add_func("/host-clock/core/vm/rebase", test_vm_rebase);
     g_test_add_func("/host-clock/core/choice/refused", test_choice_refused);
     g_test_add_func("/host-clock/core/choice/taken", test_choice);
