@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / 'build'
 STOCK = BUILD / 'stock' / 'src'
 STAGED = BUILD / 'host-clock' / 'src'
+# Suites whose programs are qtest/SUITE/*-test.py
+OWN_FOLDER = 'stock-faults', 'differential', 'mutation', 'sanitizers', 'fuzz'
 STATE = 'host-clock-staged.json'        # in .git of the staged tree
 LINKS_MARK = '# files linked from the project'
 
@@ -148,7 +150,8 @@ def our_tests():
         elif path.startswith('tests/qtest/') and name.name.endswith('-test.c'):
             yield 'qtest', name.stem
     for suite, pattern in (('build', 'qtest/build-test*'), ('guest', 'qtest/guest/*-test.*'),
-                           ('guest', 'qtest/guest/experiment.py')):
+                           ('guest', 'qtest/guest/experiment.py'),
+                           *((name, f'qtest/{name}/*-test.py') for name in OWN_FOLDER)):
         for path in sorted(ROOT.glob(pattern)):
             yield suite, str(path.relative_to(ROOT))
 
