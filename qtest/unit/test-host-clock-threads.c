@@ -40,10 +40,11 @@ int64_t host_clock_os_now_ns(HostClockOsId id)
                           qatomic_read(&real_offset_ns) : 0);
 }
 
-int64_t host_clock_os_now_pair_ns(int64_t *mono_ns, int64_t *real_ns)
+int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
+                                  int64_t *real_ns)
 {
-    *mono_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-    *real_ns = *mono_ns + qatomic_read(&real_offset_ns);
+    *ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+    *real_ns = *ns + qatomic_read(&real_offset_ns);
     return 1;
 }
 
@@ -157,12 +158,13 @@ static void shaky_close(HostClock *hc)
 
 static int shaky_read(HostClock *hc, HostClockParts parts, HostClockReading *r)
 {
-    host_clock_os_now_pair_ns(&r->mono_ns, &r->wall_ns);
+    host_clock_os_now_pair_ns(HOST_CLOCK_OS_MONOTONIC, &r->mono_ns,
+                              &r->wall_ns);
     r->mono_ns -= qatomic_read(&shaky_back_ns);
     return qatomic_read(&shaky_ret);
 }
 
-static void shaky_class_init(ObjectClass *oc, void *data)
+static void shaky_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 
