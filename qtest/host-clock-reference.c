@@ -1,0 +1,217 @@
+/*
+ * The host's own HPET and RTC, read by the test itself
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <linux/rtc.h>
+#include "host-clock-process.h"
+#include "host-clock-reference.h"
+
+/* Registers of the HPET; IA-PC HPET specification 1.0a, 2.3 */
+#define HPET_REG_CAP        0x000
+#define HPET_REG_COUNTER    0x0f0
+#define HPET_CAP_64BIT      (1 << 13)
+
+#define RTC_SYSFS           "/sys/class/rtc/rtc0/since_epoch"
+/* A new second comes within one; a nested machine may be busy for a while. */
+#define EDGE_S              20
+
+static struct {
+    bool tried;
+    char *missing;
+    /* volatile: device registers change by themselves */
+    volatile uint32_t *regs;
+    double ns_per_tick;
+    bool is_64bit;
+    uint64_t last;
+} hpet;
+
+static void hpet_map(void)
+{
+    int fd;
+    void *page;
+
+    hpet.tried = true;
+    fd = open(HPET_DEVICE, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        hpet.missing = g_strdup_printf("%s: %s", HPET_DEVICE, strerror(errno));
+        return;
+    }
+    page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED) {
+        hpet.missing = g_strdup_printf("%s cannot be mapped: %s", HPET_DEVICE,
+                                       strerror(errno));
+    } else {
+        hpet.regs = page;
+        hpet.ns_per_tick = hpet.regs[HPET_REG_CAP / 4 + 1] / 1e6;
+        hpet.is_64bit = hpet.regs[HPET_REG_CAP / 4] & HPET_CAP_64BIT;
+    }
+    /* The mapping stays, and the comparator is for others. */
+    close(fd);
+}
+
+const char *reference_hpet_missing(void)
+{
+    if (!hpet.tried) {
+        hpet_map();
+    }
+    return hpet.missing;
+}
+
+static uint64_t hpet_counter(void)
+{
+    uint32_t high, low;
+
+    do {
+        high = hpet.regs[HPET_REG_COUNTER / 4 + 1];
+        low = hpet.regs[HPET_REG_COUNTER / 4];
+    } while (hpet.is_64bit && hpet.regs[HPET_REG_COUNTER / 4 + 1] != high);
+    return hpet.is_64bit ? (uint64_t)high << 32 | low : low;
+}
+
+int64_t reference_hpet_ns(void)
+{
+    uint64_t now;
+
+    if (reference_hpet_missing()) {
+        return 0;
+    }
+    now = hpet_counter();
+    if (!hpet.is_64bit) {
+        now |= hpet.last & ~(uint64_t)UINT32_MAX;
+        now += now < hpet.last ? 1ULL << 32 : 0;
+    }
+    hpet.last = now;
+    return now * hpet.ns_per_tick;
+}
+
+int64_t reference_rtc_calendar(void)
+{
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(RTC_SYSFS, &text, NULL, NULL)) {
+        return -1;
+    }
+    return g_ascii_strtoll(text, NULL, 10);
+}
+
+/* The third line of /etc/adjtime says whether the RTC is on local time. */
+static bool rtc_is_local(void)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    if (!g_file_get_contents("/etc/adjtime", &text, NULL, NULL)) {
+        return false;
+    }
+    lines = g_strsplit(text, "\n", -1);
+    return g_strv_length(lines) >= 3 && g_str_equal(lines[2], "LOCAL");
+}
+
+static int64_t calendar_to_utc(int64_t calendar_s)
+{
+    time_t t = calendar_s;
+    struct tm tm;
+
+    if (!rtc_is_local()) {
+        return calendar_s;
+    }
+    gmtime_r(&t, &tm);
+    tm.tm_isdst = -1;
+    return mktime(&tm);
+}
+
+bool reference_rtc_edge(int64_t *utc_s, Span *edge)
+{
+    int64_t deadline = now_ns() + EDGE_S * NS, look = now_ns();
+    int64_t first = reference_rtc_calendar(), now;
+
+    do {
+        /*
+         * When a look reads the registers is not known, so it began after the
+         * look before this one did, which still saw the old second.
+         */
+        edge->lo = look;
+        look = now_ns();
+        now = reference_rtc_calendar();
+        edge->hi = now_ns();
+        if (edge->hi > deadline || now < 0) {
+            g_test_message(RTC_SYSFS " stands still, or cannot be read");
+            g_test_fail();
+            return false;
+        }
+    } while (now == first);
+    *utc_s = calendar_to_utc(now);
+    return true;
+}
+
+int reference_rtc_set(int fd, int64_t calendar_s)
+{
+    struct rtc_time rt = { 0 };
+    time_t t = calendar_s;
+    struct tm tm;
+
+    gmtime_r(&t, &tm);
+    rt.tm_sec = tm.tm_sec;
+    rt.tm_min = tm.tm_min;
+    rt.tm_hour = tm.tm_hour;
+    rt.tm_mday = tm.tm_mday;
+    rt.tm_mon = tm.tm_mon;
+    rt.tm_year = tm.tm_year;
+    return ioctl(fd, RTC_SET_TIME, &rt) ? -errno : 0;
+}
+
+char *reference_rtc_driver(char **device)
+{
+    static const char *const buses[] = { "pnp", "platform" };
+
+    for (int i = 0; i < ARRAY_SIZE(buses); i++) {
+        g_autofree char *folder = g_strdup_printf(
+            "/sys/bus/%s/drivers/rtc_cmos", buses[i]);
+        g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+        const char *name;
+
+        while (dir && (name = g_dir_read_name(dir))) {
+            g_autofree char *rtc = g_build_filename(folder, name, "rtc", NULL);
+
+            if (g_file_test(rtc, G_FILE_TEST_IS_DIR)) {
+                *device = g_strdup(name);
+                return g_steal_pointer(&folder);
+            }
+        }
+    }
+    return NULL;
+}
+
+bool reference_write(const char *folder, const char *name, const char *word)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, word, strlen(word)) == strlen(word);
+
+    if (!ok) {
+        g_test_message("%s: %s", path, strerror(errno));
+        g_test_fail();
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ok;
+}
+
+bool reference_skip_unless_lab(const char *what)
+{
+    g_autofree char *reason = NULL;
+
+    if (g_getenv("HOST_CLOCK_LAB")) {
+        return false;
+    }
+    reason = g_strdup_printf("it %s; done in the lab, or with HOST_CLOCK_LAB=1 "
+                             "in the environment", what);
+    g_test_skip(reason);
+    return true;
+}
