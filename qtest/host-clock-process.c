@@ -567,6 +567,7 @@ char *process_holdings(Process *p)
 {
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
 
+    process_ready(p);
     add_descriptors(p, found);
     add_mappings(p, found);
     g_ptr_array_sort(found, compare_text);

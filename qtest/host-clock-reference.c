@@ -89,6 +89,21 @@ int64_t reference_hpet_ns(void)
     return now * hpet.ns_per_tick;
 }
 
+int reference_occupy(const char *device, int *fds)
+{
+    int n = 0;
+
+    while (n < HPET_COMPARATORS) {
+        fds[n] = open(device, O_RDONLY | O_CLOEXEC);
+        if (fds[n] < 0) {
+            break;
+        }
+        n++;
+    }
+    g_test_message("%s could be opened %d times", device, n);
+    return n;
+}
+
 int64_t reference_rtc_calendar(void)
 {
     g_autofree char *text = NULL;

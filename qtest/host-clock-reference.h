@@ -26,6 +26,16 @@ int64_t reference_hpet_ns(void);
 /* Why the HPET cannot be mapped, or NULL */
 const char *reference_hpet_missing(void);
 
+#define HPET_COMPARATORS    32
+
+/**
+ * reference_occupy: open the HPET until it is busy; each takes a comparator
+ * @fds: HPET_COMPARATORS descriptors, to be closed
+ *
+ * Returns: how many there were
+ */
+int reference_occupy(const char *device, int *fds);
+
 /**
  * reference_rtc_edge: wait for the RTC to begin a new second
  * @utc_s: the UTC of that second by the RTC's calendar
