@@ -42,7 +42,7 @@ void test_stopped(Kind *kind);
 void test_alarm(Kind *kind);
 
 /**
- * drift: how much further than a reference a clock has moved between two looks
+ * drift: how much further than CLOCK_MONOTONIC a clock moved between two looks
  * @limit_ns: how much it may by what it says of itself
  */
 Span drift(Kind *kind, const Look *from, const Look *to, int64_t *limit_ns);

@@ -457,9 +457,7 @@ static bool look_once(Process *p, const char *id, Look *look)
     QDict *clock;
 
     look->at.lo = now_ns();
-    look->at_device.lo = reference_hpet_ns();
     answer = process_qmp(p, NULL, "{'execute': 'query-host-clocks'}");
-    look->at_device.hi = reference_hpet_ns();
     look->at.hi = now_ns();
     clock = find_clock(answer, id);
     qobject_unref(answer);

@@ -95,10 +95,9 @@ bool process_wait_clock(Process *p, const char *id, const char *member,
 int process_events(Process *p, const char *name, QDict **last);
 void process_forget_events(Process *p);
 
-/* One reading of a host clock, taken at an instant within both spans */
+/* One reading of a host clock */
 typedef struct Look {
-    Span at;            /* CLOCK_MONOTONIC */
-    Span at_device;     /* the HPET's main counter in ns; 0 without */
+    Span at;            /* when it was taken, on CLOCK_MONOTONIC */
     int64_t mono_ns, wall_ns, error_ns;
 } Look;
 

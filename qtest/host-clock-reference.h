@@ -14,17 +14,16 @@
 #define RTC_DEVICE      "/dev/rtc0"
 
 /**
- * reference_hpet_ns: the HPET's main counter, in ns from an arbitrary epoch
+ * reference_crystal_ppm: how far a source and CLOCK_MONOTONIC may be apart
+ * @source: name of the source
  *
- * To be called at least once in five minutes, so that no wrap of a 32-bit
- * counter is missed.
- *
- * Returns: 0 where the HPET cannot be mapped
+ * Each has a crystal of its own, and the kernel slews CLOCK_MONOTONIC.  In the
+ * lab there is one crystal and nobody slews, so the difference is all error.
  */
-int64_t reference_hpet_ns(void);
+int reference_crystal_ppm(const char *source);
 
-/* Why the HPET cannot be mapped, or NULL */
-const char *reference_hpet_missing(void);
+/* Whether a device can be opened and mapped now */
+bool reference_can_map(const char *device);
 
 #define HPET_COMPARATORS    32
 
