@@ -17,7 +17,7 @@
 #define SLEW_PPM            500
 #define CRYSTAL_PPM         200
 
-#define RTC_SYSFS           "/sys/class/rtc/rtc0/since_epoch"
+#define RTC_CLASS           "/sys/class/rtc"
 /* A new second comes within one; a nested machine may be busy for a while. */
 #define EDGE_S              20
 
@@ -67,11 +67,25 @@ int reference_occupy(const char *device, int *fds)
     return n;
 }
 
+/* The first entry of a folder, to be freed, or NULL */
+static char *first_entry(const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+
+    return dir ? g_strdup(g_dir_read_name(dir)) : NULL;
+}
+
 int64_t reference_rtc_calendar(void)
 {
+    g_autofree char *name = first_entry(RTC_CLASS);
+    g_autofree char *path = NULL;
     g_autofree char *text = NULL;
 
-    if (!g_file_get_contents(RTC_SYSFS, &text, NULL, NULL)) {
+    if (!name) {
+        return -1;
+    }
+    path = g_build_filename(RTC_CLASS, name, "since_epoch", NULL);
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
         return -1;
     }
     return g_ascii_strtoll(text, NULL, 10);
@@ -118,7 +132,7 @@ bool reference_rtc_edge(int64_t *utc_s, Span *edge)
         now = reference_rtc_calendar();
         edge->hi = now_ns();
         if (edge->hi > deadline || now < 0) {
-            g_test_message(RTC_SYSFS " stands still, or cannot be read");
+            g_test_message("the RTC stands still, or cannot be read");
             g_test_fail();
             return false;
         }
@@ -163,6 +177,21 @@ char *reference_rtc_driver(char **device)
         }
     }
     return NULL;
+}
+
+void reference_rtc_link(const char *driver, const char *device,
+                        const char *path)
+{
+    g_autofree char *folder = g_build_filename(driver, device, "rtc", NULL);
+    g_autofree char *name = first_entry(folder);
+    g_autofree char *node = g_strconcat("/dev/", name, NULL);
+
+    if (name && !g_file_test(path, G_FILE_TEST_EXISTS) &&
+        symlink(node, path)) {
+        g_test_message("cannot link %s to %s: %s", path, node,
+                       strerror(errno));
+        g_test_fail();
+    }
 }
 
 bool reference_write(const char *folder, const char *name, const char *word)

@@ -66,6 +66,10 @@ int reference_rtc_set(int fd, int64_t calendar_s);
  */
 char *reference_rtc_driver(char **device);
 
+/* Make @path lead to the RTC of a device, if it is not it itself. */
+void reference_rtc_link(const char *driver, const char *device,
+                        const char *path);
+
 /* Write a word to a file in sysfs. */
 bool reference_write(const char *folder, const char *name, const char *word);
 

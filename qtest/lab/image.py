@@ -141,7 +141,7 @@ class Image:
             if program.is_file():
                 self.add(program)
         self.add_bundle()
-        self.link("/root/qemu-system-x86_64", EMULATOR)
+        self.link(BUILD / "bin" / EMULATOR.name, EMULATOR)
         self.link("/bin/qemu-system-x86_64", EMULATOR)
         self.link("/root/read-clocks.elf",
                   BUILD / "qtest/baremetal/read-clocks.elf")
