@@ -113,7 +113,7 @@ int64_t hpet_counter_read(HpetCounter *c, int64_t *error_ns)
     return ns;
 }
 
-static bool counter_map(HpetCounter *c, int fd, const char *name, Error **errp)
+bool hpet_counter_map(HpetCounter *c, int fd, const char *name, Error **errp)
 {
     struct hpet_info info;
     int ret = host_clock_os_dev_ioctl(fd, HPET_INFO, &info);
@@ -160,11 +160,11 @@ bool hpet_counter_open(HpetCounter *c, int fd, const char *name, Error **errp)
 {
     int64_t raw_ns;
 
-    if (!counter_map(c, fd, name, errp)) {
+    if (!hpet_counter_map(c, fd, name, errp)) {
         return false;
     }
     if (!counter_probe(c, name, errp)) {
-        hpet_counter_close(c);
+        hpet_counter_unmap(c);
         return false;
     }
     seqlock_init(&c->lock);
@@ -173,8 +173,10 @@ bool hpet_counter_open(HpetCounter *c, int fd, const char *name, Error **errp)
     return true;
 }
 
-void hpet_counter_close(HpetCounter *c)
+void hpet_counter_unmap(HpetCounter *c)
 {
-    host_clock_os_dev_unmap(c->regs, c->regs_len);
-    c->regs = NULL;
+    if (c->regs) {
+        host_clock_os_dev_unmap(c->regs, c->regs_len);
+        c->regs = NULL;
+    }
 }

@@ -11,8 +11,8 @@
 #include "host-clock-sampler.h"
 
 /**
- * HpetCounter: the mapped counter, as a time in ns
- * @regs: the registers
+ * HpetCounter: the counter, as a time in ns
+ * @regs: the registers, while they are mapped
  * @regs_len: how many bytes of them are mapped
  * @period_fs: femtoseconds a tick
  * @is_64: it has 64 bits, and they can be read at once
@@ -45,9 +45,20 @@ typedef struct HpetCounter {
 bool hpet_counter_open(HpetCounter *c, int fd, const char *name, Error **errp);
 
 /**
- * hpet_counter_close: undo hpet_counter_open()
+ * hpet_counter_map: map the counter again, after hpet_counter_unmap()
+ * @c: a counter
+ * @fd: the open device; it can be closed afterwards
+ * @name: its name, for messages
+ * @errp: error
+ *
+ * Returns: true; false with @errp set
  */
-void hpet_counter_close(HpetCounter *c);
+bool hpet_counter_map(HpetCounter *c, int fd, const char *name, Error **errp);
+
+/**
+ * hpet_counter_unmap: let go of the registers, if they are mapped
+ */
+void hpet_counter_unmap(HpetCounter *c);
 
 /**
  * hpet_counter_look: look at the counter, as closely as can be had

@@ -11,14 +11,15 @@
  * Privilege:    /dev/hpet must be readable, or be given as fd=
  * Failures:     a counter that stands still, or is set, makes a holdover
  *
- * The kernel maps the registers to whoever opens the device, which takes a
- * comparator for as long as the file is open, but not for as long as the
- * mapping exists (drivers/char/hpet.c).  So the file is closed once it is
- * mapped, and any number of VMs can share the counter.
- *
  * The counter is looked at every few seconds and interpolated in between
  * (host-clock-sampler.h): a look costs about a microsecond, and tells the time
  * to within that and a tick.  With sampling=off each reading is such a look.
+ *
+ * The kernel maps the registers to whoever opens the device.  That takes a
+ * comparator, of which there are few, until the file is closed and the mapping,
+ * which holds on to the file, is gone (drivers/char/hpet.c).  So that any number
+ * of VMs can share the counter, both last for no longer than a look.  With
+ * sampling=off, fd= or device interrupts the mapping stays.
  */
 
 #include "qemu/osdep.h"
@@ -48,6 +49,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(HostClockHpet, HOST_CLOCK_HPET)
 #define FAST_LOOKS          16
 #define FAST_NS             NANOSECONDS_PER_SECOND
 #define SLOW_NS             (16LL * NANOSECONDS_PER_SECOND)
+/* While others have all comparators, which VMs that share it return at once */
+#define BUSY_NS             (20 * SCALE_MS)
+#define BUSY_LOOKS          500
 
 /* With sampling=off, more than looks at the same counter can differ by */
 #define DIRECT_SLACK_NS     (100 * SCALE_US)
@@ -61,6 +65,9 @@ struct HostClockHpet {
     HostClockSampler sampler;
     HostClockOsTimer *timer;
     unsigned looks;
+    /* How often in a row the device was busy */
+    unsigned busy;
+    bool said_busy;
 
     /* Highest time handed out with sampling=off */
     Stat64 floor;
@@ -106,18 +113,95 @@ static void hpet_look(HostClockHpet *h)
     hpet_counter_rebase(&h->counter, count, ns, look.raw_ns[0]);
 }
 
-static void hpet_arm_timer(HostClockHpet *h)
+/* Whether the registers stay mapped between looks */
+static bool hpet_keeps_counter(HostClockHpet *h)
+{
+    HostClockDev *dev = HOST_CLOCK_DEV(h);
+
+    return !h->sampling || dev->fdname || dev->alarm_ready;
+}
+
+/* Returns: 0, or -errno with @errp set */
+static int hpet_take_counter(HostClockHpet *h, Error **errp)
+{
+    HostClockDev *dev = HOST_CLOCK_DEV(h);
+    bool was_open = dev->fd >= 0, ok;
+    int ret;
+
+    if (h->counter.regs) {
+        return 0;
+    }
+    if (!was_open) {
+        ret = host_clock_dev_open(dev, errp);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    ok = hpet_counter_map(&h->counter, dev->fd, dev->name, errp);
+    if (!was_open) {
+        host_clock_dev_close(dev);
+    }
+    return ok ? 0 : -ENODEV;
+}
+
+static void hpet_leave_counter(HostClockHpet *h)
+{
+    if (!hpet_keeps_counter(h)) {
+        hpet_counter_unmap(&h->counter);
+    }
+}
+
+/* Returns: in how many ns to look again */
+static int64_t hpet_busy(HostClockHpet *h)
+{
+    HostClockDev *dev = HOST_CLOCK_DEV(h);
+
+    if (++h->busy == BUSY_LOOKS && !dev->degraded) {
+        h->said_busy = true;
+        host_clock_dev_degrade(dev, "others have all comparators of the HPET, "
+                               "so its counter cannot be looked at");
+    }
+    /* At random, so that VMs do not meet again; later, if it goes on. */
+    return g_random_int_range(1, BUSY_NS) *
+           (h->busy < BUSY_LOOKS ? 1LL : 50LL);
+}
+
+/* Returns: in how many ns to look again */
+static int64_t hpet_try_look(HostClockHpet *h)
+{
+    HostClockDev *dev = HOST_CLOCK_DEV(h);
+    Error *err = NULL;
+    int ret = hpet_take_counter(h, &err);
+
+    if (ret == -EBUSY) {
+        error_free(err);
+        return hpet_busy(h);
+    }
+    if (h->said_busy) {
+        host_clock_dev_degrade(dev, NULL);
+    }
+    h->said_busy = false;
+    h->busy = 0;
+    if (ret < 0) {
+        host_clock_dev_failed(dev, "%s", error_get_pretty(err));
+        error_free(err);
+        return FAST_NS;
+    }
+    hpet_look(h);
+    hpet_leave_counter(h);
+    return h->looks < FAST_LOOKS ? FAST_NS : SLOW_NS;
+}
+
+static void hpet_arm_timer(HostClockHpet *h, int64_t ns)
 {
     int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
 
-    host_clock_os_timer_arm(h->timer, now_ns + (h->looks < FAST_LOOKS ?
-                                                FAST_NS : SLOW_NS));
+    host_clock_os_timer_arm(h->timer, now_ns + ns);
 }
 
 static void hpet_timer(void *opaque, bool clock_was_set)
 {
-    hpet_look(opaque);
-    hpet_arm_timer(opaque);
+    hpet_arm_timer(opaque, hpet_try_look(opaque));
 }
 
 /* Readings */
@@ -260,13 +344,14 @@ static bool hpet_open(HostClock *hc, Error **errp)
     hpet_counter_look(&h->counter, &look);
     host_clock_sampler_start(&h->sampler, &look);
     host_clock_dev_works(dev);
-    hpet_arm_timer(h);
+    hpet_arm_timer(h, FAST_NS);
     if (dev->alarm == HOST_CLOCK_ALARM_DEVICE) {
         hpet_start_alarm(dev);
     }
     if (!dev->alarm_ready) {
         host_clock_dev_close(dev);
     }
+    hpet_leave_counter(h);
     return true;
 }
 
@@ -275,7 +360,7 @@ static void hpet_close(HostClock *hc)
     HostClockHpet *h = HOST_CLOCK_HPET(hc);
 
     host_clock_os_timer_free(h->timer);
-    hpet_counter_close(&h->counter);
+    hpet_counter_unmap(&h->counter);
     host_clock_dev_close(HOST_CLOCK_DEV(hc));
 }
 

@@ -27,6 +27,9 @@ typedef enum Kind { KIND_NONE, KIND_HPET, KIND_RTC, KIND_NULL } Kind;
 
 typedef struct File {
     Kind kind;
+    /* A mapping holds on to its file, and so to its comparator. */
+    bool closed;
+    int maps;
     void (*cb)(void *opaque);
     void *opaque;
     /* Interrupts: period in ns, when the next is due in RAW, how many wait */
@@ -44,7 +47,6 @@ SimHpet sim_hpet;
 SimRtc sim_rtc;
 
 static File files[FILES];
-static int maps;
 static unsigned interrupts;
 
 /* The time of a device that is fast by ppm: whole ns, and millionths of one */
@@ -99,7 +101,12 @@ void sim_rtc_set(int64_t ns)
 
 int sim_dev_maps(void)
 {
-    return maps;
+    int n = 0;
+
+    for (int i = 0; i < FILES; i++) {
+        n += files[i].maps;
+    }
+    return n;
 }
 
 unsigned sim_dev_interrupts(void)
@@ -119,13 +126,17 @@ static int count_files(Kind kind)
 
 int sim_dev_files(void)
 {
-    return FILES - count_files(KIND_NONE);
+    int n = 0;
+
+    for (int i = 0; i < FILES; i++) {
+        n += files[i].kind != KIND_NONE && !files[i].closed;
+    }
+    return n;
 }
 
 void sim_dev_reset(void)
 {
     memset(files, 0, sizeof(files));
-    maps = 0;
     interrupts = 0;
     sim_hpet = (SimHpet) {
         .comparators = 3, .period_fs = 69841279, .load_ns = 700,
@@ -192,17 +203,25 @@ int host_clock_os_dev_open_fd(const char *fdname, Error **errp)
     return host_clock_os_dev_open(path, errp);
 }
 
-void host_clock_os_dev_close(int fd)
+static File *open_file(int fd)
 {
     g_assert_cmpint(files[fd].kind, !=, KIND_NONE);
-    g_assert_null(files[fd].cb);
-    files[fd] = (File) { .kind = KIND_NONE };
+    g_assert_false(files[fd].closed);
+    return &files[fd];
+}
+
+void host_clock_os_dev_close(int fd)
+{
+    File *f = open_file(fd);
+
+    g_assert_null(f->cb);
+    *f = (File) { .kind = f->maps ? f->kind : KIND_NONE, .closed = f->maps,
+                  .maps = f->maps };
 }
 
 void host_clock_os_dev_watch(int fd, void (*cb)(void *opaque), void *opaque)
 {
-    g_assert_cmpint(files[fd].kind, !=, KIND_NONE);
-    files[fd].cb = cb;
+    open_file(fd)->cb = cb;
     files[fd].opaque = opaque;
 }
 
@@ -273,20 +292,22 @@ ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
 
 int host_clock_os_dev_map(int fd, size_t len, const void **regs)
 {
-    static const char page;
-
     if (sim_hpet.map_errno) {
         return -sim_hpet.map_errno;
     }
-    maps++;
-    *regs = &page;
+    open_file(fd)->maps++;
+    *regs = &files[fd];
     return 0;
 }
 
 void host_clock_os_dev_unmap(const void *regs, size_t len)
 {
-    maps--;
-    g_assert_cmpint(maps, >=, 0);
+    File *f = (File *)regs;
+
+    g_assert_cmpint(f->maps, >, 0);
+    if (!--f->maps && f->closed) {
+        *f = (File) { .kind = KIND_NONE };
+    }
 }
 
 static uint64_t hpet_counter(void)
