@@ -8,6 +8,7 @@
 #include "qemu/osdep.h"
 #include <math.h>
 #include "host-clock-device.h"
+#include "qobject/qjson.h"
 #include "qobject/qlist.h"
 
 /* A difference that is known to lie within an interval */
@@ -138,6 +139,25 @@ static void check_rtc_accuracy(Kind *kind, Process *p)
            look.error_ns / 1e6, middle_ms(d), half_ms(d));
 }
 
+/* Nothing happened to the clock, so it has nothing to say. */
+static void check_no_events(Process *p)
+{
+    static const char *const names[] = {
+        "HOST_CLOCK_STEP", "HOST_CLOCK_STATE_CHANGE"
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(names); i++) {
+        QDict *data;
+
+        if (process_events(p, names[i], &data)) {
+            g_autoptr(GString) text = qobject_to_json(QOBJECT(data));
+
+            g_test_message("%s: %s", names[i], text->str);
+            g_test_fail();
+        }
+    }
+}
+
 void test_accuracy(Kind *kind)
 {
     g_autofree char *args = g_strdup_printf("-clock %s", kind->source);
@@ -149,9 +169,7 @@ void test_accuracy(Kind *kind)
         } else {
             check_rtc_accuracy(kind, p);
         }
-        g_assert_cmpint(process_events(p, "HOST_CLOCK_STEP", NULL), ==, 0);
-        g_assert_cmpint(process_events(p, "HOST_CLOCK_STATE_CHANGE", NULL),
-                        ==, 0);
+        check_no_events(p);
     }
     process_end(p);
 }
@@ -315,11 +333,7 @@ static void crowd_run(Kind *kind, Crowd *crowd)
     for (int i = 0; i < MANY; i++) {
         if (crowd->p[i]) {
             check_in_use(kind, crowd->p[i]);
-            g_assert_cmpint(process_events(crowd->p[i], "HOST_CLOCK_STEP",
-                                           NULL), ==, 0);
-            g_assert_cmpint(process_events(crowd->p[i],
-                                           "HOST_CLOCK_STATE_CHANGE", NULL),
-                            ==, 0);
+            check_no_events(crowd->p[i]);
         }
     }
 }
