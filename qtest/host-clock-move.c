@@ -303,10 +303,16 @@ static void test_alarm_passed(Cell *cell)
 static void test_alarm_pending(Cell *cell)
 {
     Guest g = guest_start(cell_start(cell, "utc", ""));
+    VM *to;
 
     arm_alarm(&g);
     vm_pass(g.vm, NS / 2 + LATE_NS);
-    move(&g, destination(cell, cell->source->name, NULL), false);
+    to = destination(cell, cell->source->name, NULL);
+    if (vm_is_manual(to)) {
+        /* Not behind, or the alarm would be due again */
+        vm_wall_step(to, g.vm->manual_ns);
+    }
+    move(&g, to, false);
     g_assert_cmphex(cmos_read(g.vm, RTC_REG_C), ==,
                     REG_C_IRQF | REG_C_AF | REG_C_UF);
     vm_pass(g.vm, NS / 2 + LATE_NS);
