@@ -174,14 +174,14 @@ static const char *dev_device(HostClock *hc)
 static uint32_t limit_hz(HostClockDev *dev, char **file)
 {
     char buf[32];
-    unsigned long hz;
+    unsigned int hz;
 
     *file = HOST_CLOCK_DEV_GET_CLASS(dev)->limit_file(dev);
-    if (host_clock_os_read_file(*file, buf, sizeof(buf)) <= 0) {
+    if (host_clock_os_read_file(*file, buf, sizeof(buf)) <= 0 ||
+        qemu_strtoui(g_strstrip(buf), NULL, 10, &hz) < 0) {
         return 0;
     }
-    hz = strtoul(buf, NULL, 10);
-    return hz && hz <= UINT32_MAX ? pow2floor(hz) : 0;
+    return pow2floor(hz);
 }
 
 /* Only switching them on shows whether they can be had. */
@@ -464,7 +464,8 @@ static void dev_class_init(ObjectClass *oc, HostClockClassData data)
     object_class_property_set_description(oc, "fd",
         "the device as an open file descriptor, in place of its path");
     object_class_property_add_enum(oc, "alarm", "HostClockAlarm",
-                                   &HostClockAlarm_lookup, get_alarm, set_alarm);
+                                   &HostClockAlarm_lookup, get_alarm,
+                                   set_alarm);
     object_class_property_set_description(oc, "alarm",
         "what wakes QEMU up: timerfd, or the device's interrupts");
     object_class_property_add(oc, "alarm-hz", "uint32", get_alarm_hz,

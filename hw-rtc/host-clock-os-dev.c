@@ -83,11 +83,13 @@ void host_clock_os_dev_unmap(const void *regs, size_t len)
 
 uint32_t host_clock_os_dev_load32(const void *regs, size_t offset)
 {
+    /* volatile: a register, which is to be read now and once */
     return *(const volatile uint32_t *)(regs + offset);
 }
 
 uint64_t host_clock_os_dev_load64(const void *regs, size_t offset)
 {
+    /* volatile: as above */
     return *(const volatile uint64_t *)(regs + offset);
 }
 
@@ -106,7 +108,7 @@ int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
     return 0;
 }
 
-/* A line is "MAJOR NAME"; the block devices come after the character devices. */
+/* Lines are "MAJOR NAME"; block devices come after character devices. */
 bool host_clock_os_dev_is_driver(const HostClockOsDevId *id,
                                  const char *driver)
 {

@@ -16,10 +16,14 @@
 #define SLEW_MAX        (HOST_CLOCK_SLEW_MAX_PPB / 1e9)
 #define RATE_MAX        (HOST_CLOCK_RATE_MAX_PPB / 1e9)
 #define WANDER          (HOST_CLOCK_WANDER_PPB / 1e9)
+/* What is known no better can be no worse by more than a jump. */
+#define OFFSET_KNOWN_NS (2.0 * HOST_CLOCK_JUMP_NS)
+/* Crystals differ by about as much. */
+#define RATE_KNOWN      (200 / 1e6)
 /* So few looks that disagree are not worth keeping. */
 #define FEW_LOOKS       4
 /* After a restart, how far the rate may be from what it was before */
-#define RATE_SLACK      50e-6
+#define RATE_SLACK      (50 / 1e6)
 
 /* Durations are days at most: with parts of 10^-2 the product is in range. */
 static int64_t scale_ppb(int64_t ns, int64_t ppb)
@@ -218,14 +222,15 @@ static Range lines_rates(const Lines *lines)
 }
 
 /*
- * As near to @x as the middle half of @r allows: what is right already is left
- * alone, what may be far off is not.
+ * Whatever the truth is, nothing is less far from the middle.  But as long as
+ * it can be more than @known, it is likely to be near to what it was @before.
  */
-static double middle(Range r, double x)
+static double pick(Range r, double known, double before)
 {
-    double quarter = (r.max - r.min) / 4;
-
-    return MIN(MAX(x, r.min + quarter), r.max - quarter);
+    if (r.max - r.min <= known) {
+        return (r.min + r.max) / 2;
+    }
+    return MIN(MAX(before, r.min), r.max);
 }
 
 static double furthest(Range r, double x)
@@ -239,8 +244,20 @@ static void keep_looks(HostClockSampler *s, unsigned n)
     s->n_looks = n;
 }
 
+/* Of several looks that tell the same, the first and the last say it all. */
+static bool is_between(const HostClockSampler *s, const HostClockLook *look)
+{
+    const HostClockLook *end = s->looks + s->n_looks;
+
+    return s->n_looks >= 2 && end[-1].ns[0] == look->ns[0] &&
+           end[-2].ns[0] == look->ns[0];
+}
+
 static void add_look(HostClockSampler *s, const HostClockLook *look)
 {
+    if (is_between(s, look)) {
+        s->n_looks--;
+    }
     if (s->n_looks == HOST_CLOCK_LOOKS) {
         keep_looks(s, HOST_CLOCK_LOOKS - 1);
     }
@@ -256,6 +273,7 @@ static void restart(HostClockSampler *s)
     s->rate_min = MAX(rate - slack, -RATE_MAX);
     s->rate_max = MIN(rate + slack, RATE_MAX);
     s->n_looks = 0;
+    s->is_lost = true;
 }
 
 /* Follow @lines.  The line's own offset is @own_ns. */
@@ -263,26 +281,26 @@ static HostClockLookResult follow(HostClockSampler *s, const Lines *lines,
                                   double own_ns, int64_t *jump_ns)
 {
     Range offsets = lines_offsets(lines), rates = lines_rates(lines);
-    double offset_ns = middle(offsets, own_ns);
-    double rate = middle(rates, s->rate_ppb / 1e9);
+    double offset_ns = pick(offsets, OFFSET_KNOWN_NS, own_ns);
+    double rate = pick(rates, RATE_KNOWN, s->rate_ppb / 1e9);
     double drift = furthest(rates, rate) + WANDER;
-    bool clear = offsets.max - offsets.min <= 2 * HOST_CLOCK_JUMP_NS;
+    HostClockLookResult result = HOST_CLOCK_LOOK_FITS;
+    double phase_ns = offset_ns - own_ns;
 
-    if (clear && fabs(offset_ns - own_ns) > HOST_CLOCK_JUMP_NS) {
-        *jump_ns = offset_ns - own_ns;
-        line_bend(s, 0, rate * 1e9);
-        line_set_error(s, furthest(offsets, offset_ns) + 1, drift * 1e9 + 1);
-        return HOST_CLOCK_LOOK_JUMPED;
+    if (s->is_lost && offsets.max - offsets.min > OFFSET_KNOWN_NS) {
+        /* There is nothing to steer by yet. */
+        result = HOST_CLOCK_LOOK_UNCLEAR;
+        offset_ns = own_ns;
+        phase_ns = 0;
+    } else if (s->is_lost && fabs(phase_ns) > HOST_CLOCK_JUMP_NS) {
+        result = HOST_CLOCK_LOOK_JUMPED;
+        *jump_ns = phase_ns;
+        phase_ns = 0;
     }
-    if (!clear) {
-        /* There is nothing to steer by. */
-        line_bend(s, 0, s->rate_ppb);
-        line_set_error(s, furthest(offsets, own_ns) + 1, drift * 1e9 + 1);
-        return HOST_CLOCK_LOOK_UNCLEAR;
-    }
-    line_bend(s, offset_ns - own_ns, rate * 1e9);
+    s->is_lost = result == HOST_CLOCK_LOOK_UNCLEAR;
+    line_bend(s, phase_ns, rate * 1e9);
     line_set_error(s, furthest(offsets, offset_ns) + 1, drift * 1e9 + 1);
-    return HOST_CLOCK_LOOK_FITS;
+    return result;
 }
 
 HostClockLookResult host_clock_sampler_look(HostClockSampler *s,
@@ -321,6 +339,7 @@ void host_clock_sampler_start(HostClockSampler *s, const HostClockLook *look)
     s->drift_ppb = HOST_CLOCK_RATE_MAX_PPB;
     s->rate_min = -RATE_MAX;
     s->rate_max = RATE_MAX;
+    s->is_lost = width_ns > OFFSET_KNOWN_NS;
     add_look(s, look);
 }
 

@@ -71,6 +71,7 @@ typedef enum HostClockLookResult {
  * @drift_ppb: by how much the true rate may differ from @rate_ppb
  * @looks: the last looks, in order; one thread only, as all that follows
  * @n_looks: how many there are
+ * @is_lost: where the source is has nothing to do with where the line is
  * @rate_min: the source runs no slower against RAW than by this part
  * @rate_max: and no faster
  */
@@ -86,6 +87,7 @@ typedef struct HostClockSampler {
 
     HostClockLook looks[HOST_CLOCK_LOOKS];
     unsigned n_looks;
+    bool is_lost;
     double rate_min;
     double rate_max;
 } HostClockSampler;

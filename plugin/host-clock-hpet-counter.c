@@ -28,8 +28,6 @@
 /* A look that was interrupted is taken again. */
 #define LOOK_TRIES          5
 #define LOOK_GOOD_NS        5000
-/* A reading that is off by more than this, and 1 in 128, cannot be. */
-#define SLACK_NS            SCALE_MS
 
 static int64_t now_raw(void)
 {
@@ -100,22 +98,19 @@ void hpet_counter_rebase(HpetCounter *c, uint64_t count, int64_t ns,
     seqlock_write_end(&c->lock);
 }
 
-bool hpet_counter_read(HpetCounter *c, int64_t *ns, int64_t *error_ns)
+int64_t hpet_counter_read(HpetCounter *c, int64_t *error_ns)
 {
-    int64_t before_ns, after_ns, ahead_ns, slack_ns;
+    int64_t before_ns, ns;
     unsigned seq;
 
     do {
         seq = seqlock_read_begin(&c->lock);
         before_ns = now_raw();
-        *ns = count_to_ns(c, counter_load(c), before_ns);
-        after_ns = now_raw();
-        ahead_ns = *ns - c->base_ns - (before_ns - c->base_raw_ns);
-        slack_ns = SLACK_NS + (before_ns - c->base_raw_ns) / 128;
+        ns = count_to_ns(c, counter_load(c), before_ns);
     } while (seqlock_read_retry(&c->lock, seq));
 
-    *error_ns = after_ns - before_ns + tick_ns(c);
-    return ahead_ns >= -slack_ns && ahead_ns <= slack_ns + *error_ns;
+    *error_ns = now_raw() - before_ns + tick_ns(c);
+    return ns;
 }
 
 static bool counter_map(HpetCounter *c, int fd, const char *name, Error **errp)

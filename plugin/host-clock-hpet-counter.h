@@ -71,12 +71,12 @@ void hpet_counter_rebase(HpetCounter *c, uint64_t count, int64_t ns,
 /**
  * hpet_counter_read: one reading of the counter
  * @c: a counter; any thread
- * @ns: its time in ns
  * @error_ns: half-width of the interval of the true time, in ns
  *
- * Returns: true; false if CLOCK_MONOTONIC_RAW says that this cannot be, because
- * the counter was set or stands still
+ * Nonsense if the counter was set or stands still.
+ *
+ * Returns: its time in ns
  */
-bool hpet_counter_read(HpetCounter *c, int64_t *ns, int64_t *error_ns);
+int64_t hpet_counter_read(HpetCounter *c, int64_t *error_ns);
 
 #endif /* HW_RTC_HOST_CLOCK_HPET_COUNTER_H */

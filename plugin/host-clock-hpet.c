@@ -49,6 +49,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(HostClockHpet, HOST_CLOCK_HPET)
 #define FAST_NS             NANOSECONDS_PER_SECOND
 #define SLOW_NS             (16LL * NANOSECONDS_PER_SECOND)
 
+/* With sampling=off, more than looks at the same counter can differ by */
+#define DIRECT_SLACK_NS     (100 * SCALE_US)
+
 struct HostClockHpet {
     HostClockDev parent_obj;
 
@@ -119,13 +122,20 @@ static void hpet_timer(void *opaque, bool clock_was_set)
 
 /* Readings */
 
-/* The counter, unless it says what cannot be: then the line goes on. */
+/*
+ * The counter, unless it was set or stands still: then it is not where the line
+ * says that it must be, which goes on.
+ */
 static int64_t hpet_read_counter(HostClockHpet *h, int64_t *error_ns)
 {
-    int64_t ns;
+    int64_t line_error_ns;
+    int64_t ns = hpet_counter_read(&h->counter, error_ns);
+    int64_t line_ns = host_clock_sampler_now(&h->sampler, &line_error_ns);
 
-    if (!hpet_counter_read(&h->counter, &ns, error_ns)) {
-        ns = host_clock_sampler_now(&h->sampler, error_ns);
+    if (ns > line_ns + line_error_ns + DIRECT_SLACK_NS ||
+        ns < line_ns - line_error_ns - *error_ns - DIRECT_SLACK_NS) {
+        ns = line_ns;
+        *error_ns = line_error_ns;
     }
     stat64_max(&h->floor, ns);
     return stat64_get(&h->floor);

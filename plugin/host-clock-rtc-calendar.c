@@ -70,7 +70,7 @@ static int read_sysfs(const HostClockOsDevId *id, int64_t *seconds)
     return qemu_strtoi64(g_strstrip(text), NULL, 10, seconds) < 0 ? -EINVAL : 0;
 }
 
-/* Where summer time ends, an hour comes twice; mktime() takes one of the two. */
+/* Where summer time ends an hour comes twice; mktime() takes one of them. */
 static int64_t local_to_utc(int64_t local_s)
 {
     time_t t = local_s;

@@ -73,6 +73,7 @@ struct HostClockRtc {
     /* For when the next look was planned, and how late they usually are; RAW */
     int64_t planned_ns;
     int64_t late_ns;
+    bool plan_after;
     unsigned edges_left;
     int64_t next_burst_ns;
 };
@@ -154,7 +155,8 @@ static int64_t rtc_plan_edge(HostClockRtc *r, int64_t ahead_ns)
     int64_t edge_ns = QEMU_ALIGN_UP(now_ns + ahead_ns, SECOND_NS) - offset_ns;
 
     margin_ns = MIN(MAX(error_ns / 2, MARGIN_MIN_NS), MARGIN_MAX_NS);
-    if (r->looks % 2) {
+    r->plan_after = !r->plan_after;
+    if (r->plan_after) {
         margin_ns = -margin_ns;
     }
     return host_clock_sampler_raw_at(&r->sampler, edge_ns) - r->late_ns -
@@ -289,12 +291,29 @@ static char *rtc_limit_file(HostClockDev *dev)
 
 /* Opening and closing */
 
+/* Nobody has read the time yet, so that it can jump to where it should be. */
+static void rtc_first_look(HostClockRtc *r, const HostClockLook *look)
+{
+    int64_t jump_ns;
+
+    switch (host_clock_sampler_look(&r->sampler, look, &jump_ns)) {
+    case HOST_CLOCK_LOOK_JUMPED:
+        host_clock_sampler_skip(&r->sampler, jump_ns);
+        /* fall through */
+    case HOST_CLOCK_LOOK_FITS:
+        r->unclear_looks = 0;
+        break;
+    case HOST_CLOCK_LOOK_UNCLEAR:
+        r->unclear_looks++;
+        break;
+    }
+}
+
 /* Find the beginning of a second, so that the date is right from the start. */
 static bool rtc_acquire(HostClockRtc *r, Error **errp)
 {
     HostClockDev *dev = HOST_CLOCK_DEV(r);
-    int64_t until_ns = now_raw() + OPEN_MAX_NS, jump_ns;
-    HostClockLookResult result;
+    int64_t until_ns = now_raw() + OPEN_MAX_NS;
     HostClockLook look, last = { };
     int ret;
 
@@ -305,14 +324,9 @@ static bool rtc_acquire(HostClockRtc *r, Error **errp)
             look.ns[1] = SECOND_NS;
             host_clock_sampler_start(&r->sampler, &look);
         } else if (look.ns[0] != last.ns[0]) {
-            r->unclear_looks++;
-            host_clock_sampler_look(&r->sampler, &last, &jump_ns);
-            result = host_clock_sampler_look(&r->sampler, &look, &jump_ns);
-            if (result == HOST_CLOCK_LOOK_JUMPED) {
-                host_clock_sampler_skip(&r->sampler, jump_ns);
-            }
-            if (result != HOST_CLOCK_LOOK_UNCLEAR) {
-                r->unclear_looks = 0;
+            rtc_first_look(r, &last);
+            rtc_first_look(r, &look);
+            if (!r->unclear_looks) {
                 return true;
             }
         }

@@ -61,6 +61,30 @@ static const BadInput bad_input[] = {
       { "wall", "2038-13-01" } },
     { "manual-wall-late", "-object host-clock-manual,id=a,"
       "wall=9999-01-01T00:00:00", { "wall", "9999-01-01T00:00:00" } },
+    { "hpet-null", "-object host-clock-hpet,id=a,device=/dev/null",
+      { "device=/dev/null", "HPET", "/dev/hpet" } },
+    { "hpet-directory", "-object host-clock-hpet,id=a,device=/dev",
+      { "device=/dev is", "HPET" } },
+    { "hpet-file", "-object host-clock-hpet,id=a,device=/etc/passwd",
+      { "device=/etc/passwd", "HPET" } },
+    { "hpet-missing", "-object host-clock-hpet,id=a,device=/nosuch",
+      { "device=/nosuch", "No such file" } },
+    { "hpet-sampling", "-object host-clock-hpet,id=a,sampling=maybe",
+      { "sampling", "on" } },
+    { "rtc-null", "-object host-clock-rtc,id=a,device=/dev/null",
+      { "device=/dev/null", "RTC", "/dev/rtc0" } },
+    { "rtc-closed-fd", "-object host-clock-rtc,id=a,fd=77",
+      { "fd=77", "not open" } },
+    { "rtc-other-fd", "-object host-clock-rtc,id=a,fd=0", { "fd=0", "RTC" } },
+    { "rtc-no-fd", "-object host-clock-rtc,id=a,fd=nosuch", { "nosuch" } },
+    { "rtc-device-and-fd", "-object host-clock-rtc,id=a,device=/dev/rtc0,fd=0",
+      { "device=/dev/rtc0", "fd=0" } },
+    { "rtc-utc", "-object host-clock-rtc,id=a,utc=maybe", { "maybe" } },
+    { "rtc-alarm", "-object host-clock-rtc,id=a,alarm=bell", { "bell" } },
+    { "rtc-alarm-hz", "-object host-clock-rtc,id=a,alarm-hz=100",
+      { "alarm-hz=100", "power of two", "8192" } },
+    { "rtc-alarm-hz-high", "-object host-clock-rtc,id=a,alarm-hz=16384",
+      { "alarm-hz=16384", "8192" } },
     { "record", "-clock unix -icount shift=0,rr=record,rrfile=/dev/null",
       { "unix", "record" } },
     { "record-object", "-object host-clock-unix,id=a "
@@ -129,7 +153,8 @@ static void check_help(const char *option)
     g_assert_cmpstr(err, ==, "");
     /* All sources that are built in, one a line, in order of precedence */
     for (const char *const *name = (const char *const []) {
-             "\nsystem ", "\ndynticks ", "\nunix ", "\nmanual ", NULL
+             "\nsystem ", "\ndynticks ", "\nhpet ", "\nrtc ", "\nunix ",
+             "\nraw ", "\nmanual ", NULL
          }; *name; name++) {
         const char *line = strstr(out, *name);
 

@@ -28,6 +28,8 @@ CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'qemu
 SOURCE = CACHE / ('source' if BASE == '10.0' else f'source-{BASE}')
 STOCK = BUILD / 'stock' / 'src'
 STAGED = BUILD / 'host-clock' / 'src'
+# Suites whose programs are qtest/SUITE/*-test.py
+OWN_FOLDER = 'stock-faults', 'differential', 'mutation', 'sanitizers', 'fuzz'
 STATE = 'host-clock-staged.json'        # in .git of the staged tree
 LINKS_MARK = '# files linked from the project'
 
@@ -155,7 +157,8 @@ def our_tests():
         elif path.startswith('tests/qtest/') and name.name.endswith('-test.c'):
             yield 'qtest', name.stem
     for suite, pattern in (('build', 'qtest/build-test*'), ('guest', 'qtest/guest/*-test.*'),
-                           ('guest', 'qtest/guest/experiment.py')):
+                           ('guest', 'qtest/guest/experiment.py'),
+                           *((name, f'qtest/{name}/*-test.py') for name in OWN_FOLDER)):
         for path in sorted(ROOT.glob(pattern)):
             yield suite, str(path.relative_to(ROOT))
 

@@ -91,9 +91,10 @@ class Emulator:
     _running = set()
     _lock = threading.Lock()
 
-    def __init__(self, binary, args, env=None, serial=False):
+    def __init__(self, binary, args, env=None, serial=False, fds=()):
         """env adds to the environment. serial=True puts the first serial
-        port on the emulator's standard output, for read_line()."""
+        port on the emulator's standard output, for read_line(). The emulator
+        inherits the file descriptors fds, beside its own."""
         self.args = list(args) + (["-serial", "stdio"] if serial else [])
         self.binary = binary
         self.env = dict(env or {})
@@ -107,7 +108,7 @@ class Emulator:
         self.process = subprocess.Popen(
             [binary, *self.args, "-chardev", f"socket,id=qmp,fd={fd}",
              "-mon", "chardev=qmp,mode=control"],
-            env={**os.environ, **self.env}, pass_fds=[fd],
+            env={**os.environ, **self.env}, pass_fds=[fd, *fds],
             stdin=subprocess.DEVNULL, stderr=self._stderr,
             stdout=subprocess.PIPE if serial else subprocess.DEVNULL)
         theirs.close()

@@ -40,10 +40,12 @@ static struct {
     int64_t raw_ns;
     int64_t mono_ns;
     int64_t real_ns;
+    int64_t suspended_ns;
     int slew_ppm;
     int64_t preempt_ns;
     int preempt_count;
     int64_t early_ns;
+    int64_t late_ns;
     unsigned arms;
     bool vm_running;
     int64_t virtual_ns;
@@ -55,6 +57,7 @@ static struct {
 static void pass(int64_t ns)
 {
     sim.raw_ns += ns;
+    sim_dev_pass(ns);
     ns += ns / 1000000 * sim.slew_ppm;
     sim.mono_ns += ns;
     sim.real_ns += ns;
@@ -73,6 +76,11 @@ int64_t sim_real_ns(void)
     return sim.real_ns;
 }
 
+int64_t sim_raw_ns(void)
+{
+    return sim.raw_ns;
+}
+
 int64_t host_clock_os_now_ns(HostClockOsId id)
 {
     if (id == HOST_CLOCK_OS_REALTIME && sim.preempt_count > 0) {
@@ -85,8 +93,29 @@ int64_t host_clock_os_now_ns(HostClockOsId id)
         return sim.real_ns;
     case HOST_CLOCK_OS_MONOTONIC_RAW:
         return sim.raw_ns;
+    case HOST_CLOCK_OS_BOOTTIME:
+        return sim.mono_ns + sim.suspended_ns;
     default:
         return sim.mono_ns;
+    }
+}
+
+void host_clock_os_sleep_ns(int64_t ns)
+{
+    pass(ns);
+}
+
+void sim_block(int64_t ns)
+{
+    pass(ns);
+}
+
+void sim_suspend(int64_t ns, bool devices_go_on)
+{
+    sim.suspended_ns += ns;
+    sim_set_realtime_quietly(ns);
+    if (devices_go_on) {
+        sim_dev_pass(ns);
     }
 }
 
@@ -151,6 +180,9 @@ bool host_clock_os_timer_arm(HostClockOsTimer *timer, int64_t deadline_ns)
     sim.arms++;
     timer->was_set = false;
     timer->deadline_ns = deadline_ns;
+    if (sim.late_ns && deadline_ns != INT64_MAX) {
+        timer->deadline_ns += g_test_rand_int_range(0, sim.late_ns);
+    }
     return !was_set;
 }
 
@@ -182,16 +214,32 @@ static HostClockOsTimer *first_timer(void)
     return first;
 }
 
+/* What comes first, a timer or a device, happens now. */
+static bool next_event(int64_t within_ns)
+{
+    HostClockOsTimer *timer = first_timer();
+    int64_t timer_ns = timer ? timer_remaining(timer) : INT64_MAX;
+    int64_t dev_ns = sim_dev_remaining();
+
+    if (MIN(timer_ns, dev_ns) > within_ns) {
+        return false;
+    }
+    pass(MIN(timer_ns, dev_ns));
+    if (dev_ns <= timer_ns) {
+        sim_dev_event();
+    } else {
+        timer->deadline_ns = INT64_MAX;
+        timer->cb(timer->opaque, false);
+    }
+    return true;
+}
+
 void sim_advance(int64_t ns)
 {
     int64_t end_ns = sim.mono_ns + ns;
-    HostClockOsTimer *timer;
 
-    while ((timer = first_timer()) &&
-           timer_remaining(timer) <= end_ns - sim.mono_ns) {
-        pass(timer_remaining(timer));
-        timer->deadline_ns = INT64_MAX;
-        timer->cb(timer->opaque, false);
+    while (next_event(end_ns - sim.mono_ns)) {
+        /* until there is nothing left on the way */
     }
     if (end_ns > sim.mono_ns) {
         pass(end_ns - sim.mono_ns);
@@ -227,6 +275,11 @@ void sim_set_realtime(int64_t by_ns)
 void sim_timers_early(int64_t ns)
 {
     sim.early_ns = ns;
+}
+
+void sim_timers_late(int64_t ns)
+{
+    sim.late_ns = ns;
 }
 
 unsigned sim_timers(void)
@@ -383,6 +436,7 @@ void sim_reset(int64_t mono_ns, int64_t real_ns)
     sim.raw_ns = mono_ns;
     sim.mono_ns = mono_ns;
     sim.real_ns = real_ns;
+    sim_dev_reset();
 }
 
 void sim_init(void)

@@ -1,0 +1,366 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The faults of time in stock QEMU: there, and gone here; TAP output.
+
+    stock-faults-test.py [--qemu PATH] [--stock PATH] [FAULT...]
+
+Each fault is looked for in stock QEMU, where a test passes if it is seen, and
+in ours without -clock and on each host clock that can show it, where a test
+passes if it is not. The machine's own clock is not touched (step-clock.c).
+"""
+
+import argparse
+import functools
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import namedtuple
+
+import machine
+from machine import NS, Died, Hang, Machine
+from emulator import EmulatorError, list_sources
+
+A, B, C = 0x0a, 0x0b, 0x0c
+PIE, UIE, DM, H24 = 0x40, 0x10, 0x04, 0x02
+PF, UF = 0x40, 0x10
+HOUR = 3600 * NS
+
+# Stock QEMU needs 5 s and more where it hangs, or never comes back.
+HANG_CPU_S = 1
+# Periodic and update interrupts here come once in half a second and in a
+# second; 4 s make up for a busy host.
+WAIT_S = 4
+# 483,000 callbacks for 59 s at 8192 Hz take stock QEMU 30 ms and more of
+# processor time; to answer without them takes 0.5 ms.
+STALL_S, STALL_CPU_MS = 59, 5
+
+
+# The faults: each function returns what is wrong with a machine, or None.
+
+def abort_at_rate_change(m):
+    m.cmos_write(A, 0x26)
+    m.cmos_write(B, PIE | H24)
+    m.step(-HOUR)
+    try:
+        m.cmos_write(A, 0x2f)
+        m.cmos_read(C)
+    except Died as e:
+        return str(e)
+    return None
+
+
+def hang_at_step(m, step_ns):
+    m.cmos_write(A, 0x23)
+    m.cmos_write(B, PIE | H24)
+    m.step(step_ns)
+    try:
+        # The first may be answered before the main loop looks at its timers.
+        m.cmos_read(C, cpu_s=HANG_CPU_S)
+        m.cmos_read(C, cpu_s=HANG_CPU_S)
+    except Hang as e:
+        return str(e)
+    return None
+
+
+def hang_at_hour(m):
+    return hang_at_step(m, HOUR)
+
+
+def hang_at_decade(m):
+    return hang_at_step(m, 3652 * 24 * HOUR)
+
+
+def hpet_timer_past_last(m):
+    reg = 0x100 + 3 * 0x20              # of the default 3 timers, the fourth
+    m.hpet_write(reg, 0x04)
+    value = m.hpet_read(reg)
+    return f"T3_CFG reads {value:#x}" if value else None
+
+
+def date_after_step_back(m):
+    m.step(-HOUR)
+    date = m.date()
+    right = time.gmtime(m.now_s() - 3600)
+    if abs(date.year - right.tm_year) > 1:
+        return f"year {date.year} instead of {right.tm_year}"
+    return None
+
+
+def interrupts_stop(m, rate, enable, flag):
+    m.cmos_write(A, 0x20 | rate)
+    m.cmos_write(B, enable | H24)
+    if not m.wait_flag(flag, WAIT_S):
+        return "it did not even start"
+    m.step(-HOUR)
+    # One may have been due before the step.
+    m.cmos_read(C)
+    return None if m.wait_flag(flag, WAIT_S) else f"none within {WAIT_S} s"
+
+
+def periodic_stops(m):
+    return interrupts_stop(m, 15, PIE, PF)
+
+
+def update_stops(m):
+    return interrupts_stop(m, 6, UIE, UF)
+
+
+def late_periods(binary, m, source, folder):
+    """Load the state of m into a machine whose clock is STALL_S ahead."""
+    stream = f"file:{folder}/stall"
+    m.cmos_write(A, 0x23)
+    m.cmos_write(B, PIE | H24)
+    m.ask("clock_step 1000000")
+    m.vm.qmp.command("stop")
+    m.vm.qmp.command("migrate", {"uri": stream})
+    wait_migrated(m)
+    with Machine(binary, source, "base=utc,clock=vm",
+                 args=["-incoming", "defer"]) as to:
+        to.ask(f"clock_set {STALL_S * NS}")
+        to.vm.qmp.command("migrate-incoming", {"uri": stream})
+        wait_migrated(to)
+        begin = machine.cpu_ns(to.pid)
+        to.vm.qmp.command("cont")
+        to.cmos_read(C)
+        used_ms = (machine.cpu_ns(to.pid) - begin) / 1e6
+    return f"{used_ms:.0f} ms of processor time" if used_ms > STALL_CPU_MS \
+        else None
+
+
+def wait_migrated(m):
+    for _ in range(1000):
+        status = m.vm.qmp.command("query-migrate").get("status")
+        if status == "completed":
+            return
+        if status == "failed":
+            break
+        time.sleep(0.02)
+    raise EmulatorError(f"migration: {status}; {m.vm.stderr()}")
+
+
+def reinjection_hangs(m):
+    """With driftfix=slew, and the fastest rate; nobody takes the interrupts."""
+    m.cmos_write(A, 0x23)
+    m.cmos_write(B, PIE | H24)
+    try:
+        m.advance(NS // 10, cpu_s=HANG_CPU_S)
+        m.cmos_read(C, cpu_s=HANG_CPU_S)
+    except (Hang, EmulatorError) as e:
+        return str(e)
+    return None
+
+
+def hpet_tiny_period(m):
+    """The guest alone can do this: the counter far ahead of the comparator."""
+    m.hpet_write(machine.HPET_COUNTER, 1 << 50)
+    m.hpet_write(0x100, 0x08 | 0x40)            # periodic, set the comparator
+    m.hpet_write(0x108, 1)                      # and a period of one tick
+    m.hpet_write(machine.HPET_CONFIG, 1)
+    try:
+        m.advance(NS // 1000, cpu_s=HANG_CPU_S)
+        m.hpet_read(machine.HPET_CONFIG, cpu_s=HANG_CPU_S)
+    except (Hang, EmulatorError) as e:
+        return str(e)
+    return None
+
+
+def hpet_fsb(m):
+    m.hpet_write(0x100, 1 << 14)
+    return "Tn_FSB_EN_CNF is set" if m.hpet_read(0x100) & 1 << 14 else None
+
+
+def hpet_reset_comparator(m):
+    m.hpet_write(0x100, 0x02)                   # level: the status bit stays
+    m.hpet_write(machine.HPET_CONFIG, 1)
+    m.advance(NS // 1000)
+    return "fires at once" if m.hpet_read(machine.HPET_STATUS) & 1 else None
+
+
+PERIOD = 1_000_000                              # ticks of 10 ns
+LINE = 20
+
+
+def hpet_periodic(m):
+    """Timer 0, edges on an unused line, first due in PERIOD ticks."""
+    m.watch_irqs()
+    m.hpet_write(machine.HPET_CONFIG, 1)
+    m.hpet_write(0x100, 0x04 | 0x08 | 0x40 | LINE << 9)
+    m.hpet_write(0x108, PERIOD)
+
+
+def hpet_fires_twice(m):
+    hpet_periodic(m)
+    m.advance(PERIOD * 10 + 5000)
+    edges = m.qtest.irqs.count((LINE, True))
+    return f"{edges} interrupts" if edges != 1 else None
+
+
+def hpet_delays(m):
+    hpet_periodic(m)
+    m.hpet_write(0x100, 0x04 | 0x08 | LINE << 9)
+    m.advance(PERIOD * 10)
+    edges = m.qtest.irqs.count((LINE, True))
+    return None if edges else "not there in time"
+
+
+def far_date(m):
+    """Centuries are there in nanoseconds only up to 2262-04-11."""
+    base = m.rtc.removeprefix("base=").partition(",")[0]
+    date = "%d-%02d-%02d" % m.date()[:3]
+    return None if date == base else f"{date} instead of {base}"
+
+
+# Where a fault can be looked for
+def anywhere(_):
+    return True
+
+
+def hpet_told(source):
+    """It takes a deadline that is met to the nanosecond."""
+    return source in (None, "system", "manual")
+
+
+def qtest_clock(source):
+    """It takes a clock that can be set before the state is loaded."""
+    return source in (None, "system")
+
+
+Fault = namedtuple("Fault", "name run rtc where newer", defaults=(False,))
+FAR_DATES = "2262-04-12", "2300-01-01", "9999-12-30"
+HOST = "base=utc,clock=host"
+VM = "base=utc,clock=vm"
+
+FAULTS = [
+    # Section 1 of the design
+    Fault("rtc/abort-at-rate-change", abort_at_rate_change, HOST, anywhere),
+    Fault("rtc/hang-at-step/1h", hang_at_hour, HOST, anywhere),
+    Fault("rtc/hang-at-step/10y", hang_at_decade, HOST, anywhere),
+    *(Fault(f"rtc/base={date}/clock={clock}", far_date,
+            f"base={date},clock={clock}", anywhere, newer=True)
+      for date in FAR_DATES for clock in ("host", "rt", "vm")),
+    Fault("hpet/timer-past-last", hpet_timer_past_last, VM, anywhere),
+    # Found on the way
+    Fault("rtc/date-after-step-back", date_after_step_back, HOST, anywhere),
+    Fault("rtc/periodic-stops-at-step-back", periodic_stops, HOST, anywhere),
+    Fault("rtc/update-stops-at-step-back", update_stops, HOST, anywhere),
+    Fault("rtc/59s-late", late_periods, VM, qtest_clock),
+    Fault("rtc/endless-reinjection", reinjection_hangs,
+          VM + ",driftfix=slew", hpet_told),
+    Fault("hpet/tiny-period-late", hpet_tiny_period, VM, anywhere),
+    Fault("hpet/fsb-without-capability", hpet_fsb, VM, anywhere),
+    Fault("hpet/reset-comparator", hpet_reset_comparator, VM, anywhere),
+    Fault("hpet/fires-twice", hpet_fires_twice, VM, hpet_told),
+    Fault("hpet/programmed-again", hpet_delays, VM, hpet_told),
+]
+
+
+# TAP
+
+class Tap:
+    """Prints points, counts what failed."""
+
+    def __init__(self):
+        self.count = self.failed = 0
+
+    def point(self, good, name, directive=""):
+        self.count += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.count} - {name}"
+              f"{directive}", flush=True)
+
+    def skip(self, name, reason):
+        self.point(True, name, f" # SKIP {reason}")
+
+
+def look(fault, binary, source, step_clock):
+    """What is wrong, or None"""
+    with Machine(binary, source, fault.rtc, step_clock) as m:
+        if fault.run is late_periods:
+            return late_periods(binary, m, source, step_clock.parent)
+        return fault.run(m)
+
+
+@functools.cache
+def is_10_0(binary):
+    said = subprocess.run([binary, "--version"], text=True, check=True,
+                          capture_output=True).stdout
+    return " version 10.0." in said
+
+
+def look_in_stock(tap, fault, binary, step_clock):
+    name = f"/stock-faults/stock/{fault.name}"
+    seen = look(fault, binary, None, step_clock)
+    if fault.newer and is_10_0(binary):
+        tap.point(seen is None, f"{name}: " +
+                  (f"it is there: {seen}" if seen else
+                   "it is not there yet: it came with nanoseconds, after 10.0"))
+    else:
+        tap.point(seen is not None, f"{name}: " +
+                  (f"it is there: {seen}" if seen else "it is not there"))
+
+
+def look_in_ours(tap, fault, binary, source, step_clock):
+    name = f"/stock-faults/{source or 'default'}/{fault.name}"
+    try:
+        seen = look(fault, binary, source, step_clock)
+    except (Died, Hang, EmulatorError) as e:
+        seen = f"{type(e).__name__} {e}"
+    tap.point(seen is None, f"{name}: " +
+              (f"it is there: {seen}" if seen else "it is not there"))
+
+
+def check_bad_date(tap, args):
+    """QEMU takes a date that does not exist for another one."""
+    for binary, name, right in ((args.stock, "stock", False),
+                                (args.qemu, "default", True)):
+        try:
+            with Machine(binary, None, "base=2006-13-40") as m:
+                said = "taken for %d-%02d-%02d" % m.date()[:3]
+        except EmulatorError:
+            said = None
+        tap.point((said is None) == right,
+                  f"/stock-faults/{name}/rtc/base-2006-13-40: "
+                  f"{said or 'refused'}")
+
+
+def choose(names):
+    chosen = [f for f in FAULTS if not names or
+              any(f.name.startswith(name) for name in names)]
+    if not chosen:
+        sys.exit(f"error: no fault is called {' or '.join(names)}. They are: "
+                 + " ".join(f.name for f in FAULTS))
+    return chosen
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--qemu", default=machine.OURS)
+    parser.add_argument("--stock", default=machine.STOCK)
+    parser.add_argument("faults", nargs="*", metavar="FAULT",
+                        help="the beginning of a fault's name")
+    args = parser.parse_args()
+    faults = choose(args.faults)
+    sources = {None: None}
+    sources.update((s.name, s.reason) for s in list_sources(args.qemu).values())
+    tap = Tap()
+    # ^C must not leave emulators behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory(prefix="stock-faults-") as folder:
+        step_clock = machine.build_step_clock(folder)
+        for fault in faults:
+            look_in_stock(tap, fault, args.stock, step_clock)
+            for source, missing in sources.items():
+                if missing and fault.where(source):
+                    tap.skip(f"/stock-faults/{source}/{fault.name}", missing)
+                elif fault.where(source):
+                    look_in_ours(tap, fault, args.qemu, source, step_clock)
+        if not args.faults:
+            check_bad_date(tap, args)
+    print(f"1..{tap.count}")
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,493 @@
+/*
+ * A simulated HPET and RTC for the unit tests of the host clocks
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Stands in for hw/rtc/host-clock-os-dev.c.  The drivers behave like the
+ * kernel's drivers/char/hpet.c and drivers/rtc/dev.c, as far as the host clocks
+ * can see them.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/host-utils.h"
+#include "qemu/timer.h"
+#include "../../hw/rtc/host-clock-os-dev.h"
+#include "host-clock-sim.h"
+
+#include <sys/ioctl.h>
+#include <linux/hpet.h>
+#include <linux/rtc.h>
+
+#define FILES       128
+#define RTC_MAJOR   254
+#define SEC         NANOSECONDS_PER_SECOND
+
+typedef enum Kind { KIND_NONE, KIND_HPET, KIND_RTC, KIND_NULL } Kind;
+
+typedef struct File {
+    Kind kind;
+    void (*cb)(void *opaque);
+    void *opaque;
+    /* Interrupts: period in ns, when the next is due in RAW, how many wait */
+    unsigned hz;
+    bool is_on;
+    int64_t next_ns;
+    unsigned long pending;
+    /* RTC: update interrupts; @uie_ns is when the next is delivered, in RAW */
+    bool uie;
+    int64_t uie_ns;
+    bool uf;
+} File;
+
+SimHpet sim_hpet;
+SimRtc sim_rtc;
+
+static File files[FILES];
+static int maps;
+static unsigned interrupts;
+
+/* The time of a device that is fast by ppm: whole ns, and millionths of one */
+typedef struct Count {
+    int64_t ns;
+    int64_t millionths;
+} Count;
+
+static Count hpet_time, rtc_time;
+static uint64_t hpet_base;
+
+static void count(Count *c, int64_t ns, int ppm)
+{
+    int64_t extra = c->millionths + ns % SEC * ppm;
+
+    c->ns += ns + ns / SEC * ppm * 1000 + extra / 1000000;
+    c->millionths = extra % 1000000;
+}
+
+void sim_dev_pass(int64_t ns)
+{
+    if (!sim_hpet.stopped) {
+        count(&hpet_time, ns, sim_hpet.ppm);
+    }
+    count(&rtc_time, ns, sim_rtc.ppm);
+}
+
+int64_t sim_hpet_ns(void)
+{
+    return hpet_time.ns;
+}
+
+int64_t sim_rtc_ns(void)
+{
+    return rtc_time.ns;
+}
+
+void sim_hpet_set(uint64_t value)
+{
+    hpet_base = value;
+    hpet_time = (Count) { 0 };
+}
+
+void sim_rtc_set(int64_t ns)
+{
+    rtc_time = (Count) { .ns = ns };
+    /* The pending update interrupt was one of the old seconds. */
+    for (int i = 0; i < FILES; i++) {
+        files[i].uie_ns = 0;
+    }
+}
+
+int sim_dev_maps(void)
+{
+    return maps;
+}
+
+unsigned sim_dev_interrupts(void)
+{
+    return interrupts;
+}
+
+static int count_files(Kind kind)
+{
+    int n = 0;
+
+    for (int i = 0; i < FILES; i++) {
+        n += files[i].kind == kind;
+    }
+    return n;
+}
+
+int sim_dev_files(void)
+{
+    return FILES - count_files(KIND_NONE);
+}
+
+void sim_dev_reset(void)
+{
+    memset(files, 0, sizeof(files));
+    maps = 0;
+    interrupts = 0;
+    sim_hpet = (SimHpet) {
+        .comparators = 3, .period_fs = 69841279, .load_ns = 700,
+    };
+    sim_rtc = (SimRtc) { .read_ns = 40 * SCALE_US };
+    sim_hpet_set(12345678);
+    sim_rtc_set(sim_real_ns() + 123456789);
+}
+
+/* Files */
+
+static Kind path_kind(const char *path)
+{
+    if (g_str_equal(path, "/dev/hpet") && !sim_hpet.missing) {
+        return KIND_HPET;
+    }
+    if (g_str_equal(path, "/dev/rtc0") && !sim_rtc.missing && !sim_rtc.gone) {
+        return KIND_RTC;
+    }
+    return g_str_equal(path, "/dev/null") ? KIND_NULL : KIND_NONE;
+}
+
+static int may_open(Kind kind)
+{
+    if (kind == KIND_HPET) {
+        if (sim_hpet.others && sim_hpet.others_stay &&
+            --sim_hpet.others_stay == 0) {
+            sim_hpet.others--;
+        }
+        return sim_hpet.open_errno ?:
+               count_files(kind) + sim_hpet.others >= sim_hpet.comparators ?
+               EBUSY : 0;
+    }
+    if (kind == KIND_RTC) {
+        return sim_rtc.open_errno ?:
+               sim_rtc.busy || count_files(kind) ? EBUSY : 0;
+    }
+    return kind == KIND_NULL ? 0 : ENOENT;
+}
+
+int host_clock_os_dev_open(const char *path, Error **errp)
+{
+    Kind kind = path_kind(path);
+    int err = may_open(kind);
+
+    if (err) {
+        error_setg_errno(errp, err, "Could not open '%s'", path);
+        return -err;
+    }
+    for (int i = 0; i < FILES; i++) {
+        if (files[i].kind == KIND_NONE) {
+            files[i] = (File) { .kind = kind };
+            return i;
+        }
+    }
+    g_assert_not_reached();
+}
+
+/* "hpet" and "rtc0" stand for descriptors that somebody opened for us. */
+int host_clock_os_dev_open_fd(const char *fdname, Error **errp)
+{
+    g_autofree char *path = g_strdup_printf("/dev/%s", fdname);
+
+    return host_clock_os_dev_open(path, errp);
+}
+
+void host_clock_os_dev_close(int fd)
+{
+    g_assert_cmpint(files[fd].kind, !=, KIND_NONE);
+    g_assert_null(files[fd].cb);
+    files[fd] = (File) { .kind = KIND_NONE };
+}
+
+void host_clock_os_dev_watch(int fd, void (*cb)(void *opaque), void *opaque)
+{
+    g_assert_cmpint(files[fd].kind, !=, KIND_NONE);
+    files[fd].cb = cb;
+    files[fd].opaque = opaque;
+}
+
+int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
+{
+    Kind kind = path ? path_kind(path) : files[fd].kind;
+
+    switch (kind) {
+    case KIND_HPET:
+        *id = (HostClockOsDevId) { 10, 228 };
+        return 0;
+    case KIND_RTC:
+        *id = (HostClockOsDevId) { RTC_MAJOR, 0 };
+        return 0;
+    case KIND_NULL:
+        *id = (HostClockOsDevId) { 1, 3 };
+        return 0;
+    default:
+        return path && g_str_equal(path, "/") ? -ENOTTY : -ENOENT;
+    }
+}
+
+bool host_clock_os_dev_is_driver(const HostClockOsDevId *id,
+                                 const char *driver)
+{
+    return g_str_equal(driver, "rtc") && id->major == RTC_MAJOR;
+}
+
+static int rtc_read_seconds(int64_t *seconds)
+{
+    sim_block(sim_rtc.read_ns);
+    if (sim_rtc.gone) {
+        return -ENODEV;
+    }
+    if (sim_rtc.read_errno) {
+        return -sim_rtc.read_errno;
+    }
+    *seconds = rtc_time.ns / SEC - (rtc_time.ns % SEC < 0);
+    if (sim_rtc.hostile) {
+        *seconds = (int64_t)g_test_rand_int() << g_test_rand_int_range(0, 31);
+    }
+    return 0;
+}
+
+ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
+{
+    unsigned hz = g_str_has_suffix(path, "/max-user-freq") ?
+                  sim_hpet.max_user_freq : sim_rtc.max_user_freq;
+    int64_t seconds;
+    int ret;
+
+    if (g_str_equal(path, "/etc/adjtime") && sim_rtc.adjtime) {
+        return g_strlcpy(buf, sim_rtc.adjtime, size);
+    }
+    if (g_str_has_suffix(path, "-user-freq") ||
+        g_str_has_suffix(path, "_user_freq")) {
+        return snprintf(buf, size, "%u\n", hz);
+    }
+    if (g_str_equal(path, "/sys/dev/char/254:0/since_epoch") &&
+        !sim_rtc.no_sysfs && !sim_rtc.missing && !sim_rtc.gone) {
+        ret = rtc_read_seconds(&seconds);
+        return ret < 0 ? ret : snprintf(buf, size, "%" PRId64 "\n", seconds);
+    }
+    return -ENOENT;
+}
+
+/* Registers */
+
+int host_clock_os_dev_map(int fd, size_t len, const void **regs)
+{
+    static const char page;
+
+    if (sim_hpet.map_errno) {
+        return -sim_hpet.map_errno;
+    }
+    maps++;
+    *regs = &page;
+    return 0;
+}
+
+void host_clock_os_dev_unmap(const void *regs, size_t len)
+{
+    maps--;
+    g_assert_cmpint(maps, >=, 0);
+}
+
+static uint64_t hpet_counter(void)
+{
+    uint64_t n;
+
+    /* The counter is read somewhere within the look. */
+    sim_block(sim_hpet.load_ns / 2);
+    n = hpet_base + muldiv64(hpet_time.ns, 1000000, sim_hpet.period_fs ?: 1);
+    sim_block(sim_hpet.load_ns - sim_hpet.load_ns / 2);
+    if (sim_hpet.hostile) {
+        n = (uint64_t)g_test_rand_int() << g_test_rand_int_range(0, 33);
+    }
+    return n;
+}
+
+uint32_t host_clock_os_dev_load32(const void *regs, size_t offset)
+{
+    switch (offset) {
+    case 0x00:
+        return sim_hpet.is_32 ? 0x8086a001 : 0x8086a201;
+    case 0x04:
+        return sim_hpet.period_fs;
+    case 0xf0:
+        return hpet_counter();
+    default:
+        g_assert_not_reached();
+    }
+}
+
+uint64_t host_clock_os_dev_load64(const void *regs, size_t offset)
+{
+    g_assert_cmpuint(offset, ==, 0xf0);
+    return hpet_counter();
+}
+
+/* Interrupts */
+
+static void plan_uie(File *f)
+{
+    int64_t left_ns = SEC - rtc_time.ns % SEC;
+
+    f->uie_ns = sim_raw_ns() + left_ns - left_ns / 1000000 * sim_rtc.ppm + 2;
+    if (sim_rtc.late_ns) {
+        f->uie_ns += g_test_rand_int_range(0, sim_rtc.late_ns);
+    }
+}
+
+static int start_interrupts(File *f, bool on)
+{
+    if (on && sim_hpet.enable_errno && f->kind == KIND_HPET) {
+        return -sim_hpet.enable_errno;
+    }
+    f->is_on = on;
+    f->next_ns = sim_raw_ns() + SEC / MAX(f->hz, 1);
+    return 0;
+}
+
+static int set_hz(File *f, unsigned hz, unsigned max_hz)
+{
+    if (max_hz && hz > max_hz) {
+        return -EACCES;
+    }
+    f->hz = hz;
+    return 0;
+}
+
+static int rtc_ioctl_date(struct rtc_time *rtc)
+{
+    int64_t seconds = 0;
+    int ret = rtc_read_seconds(&seconds);
+    time_t t = seconds;
+    struct tm tm = { };
+
+    gmtime_r(&t, &tm);
+    *rtc = (struct rtc_time) {
+        .tm_sec = tm.tm_sec, .tm_min = tm.tm_min, .tm_hour = tm.tm_hour,
+        .tm_mday = tm.tm_mday, .tm_mon = tm.tm_mon, .tm_year = tm.tm_year,
+    };
+    return ret;
+}
+
+static int rtc_ioctl(File *f, unsigned long request, void *arg)
+{
+    if (sim_rtc.gone) {
+        return -ENODEV;
+    }
+    switch (request) {
+    case RTC_RD_TIME:
+        return rtc_ioctl_date(arg);
+    case RTC_UIE_ON:
+        f->uie = !sim_rtc.uie_errno;
+        f->uie_ns = 0;
+        return -sim_rtc.uie_errno;
+    case RTC_UIE_OFF:
+        f->uie = false;
+        return 0;
+    case RTC_IRQP_SET:
+        return set_hz(f, (uintptr_t)arg, sim_rtc.max_user_freq);
+    case RTC_PIE_ON:
+    case RTC_PIE_OFF:
+        return start_interrupts(f, request == RTC_PIE_ON);
+    default:
+        g_assert_not_reached();
+    }
+}
+
+static int hpet_ioctl(File *f, unsigned long request, void *arg)
+{
+    switch (request) {
+    case HPET_INFO:
+        return -sim_hpet.info_errno;
+    case HPET_IRQFREQ:
+        return set_hz(f, (uintptr_t)arg, sim_hpet.max_user_freq);
+    case HPET_IE_ON:
+    case HPET_IE_OFF:
+        return start_interrupts(f, request == HPET_IE_ON);
+    default:
+        g_assert_not_reached();
+    }
+}
+
+int host_clock_os_dev_ioctl(int fd, unsigned long request, void *arg)
+{
+    return files[fd].kind == KIND_HPET ? hpet_ioctl(&files[fd], request, arg) :
+           files[fd].kind == KIND_RTC ? rtc_ioctl(&files[fd], request, arg) :
+           -ENOTTY;
+}
+
+ssize_t host_clock_os_dev_read(int fd, void *buf, size_t len)
+{
+    File *f = &files[fd];
+    unsigned long data = f->pending;
+
+    if (f->kind == KIND_RTC) {
+        if (sim_rtc.gone) {
+            return -ENODEV;
+        }
+        data = (f->pending + f->uf) << 8 | RTC_IRQF | (f->uf ? RTC_UF : 0) |
+               (f->pending ? RTC_PF : 0);
+    }
+    if (!f->pending && !f->uf) {
+        return -EAGAIN;
+    }
+    f->pending = 0;
+    f->uf = false;
+    *(unsigned long *)buf = data;
+    return sizeof(data);
+}
+
+/* What is left of RAW until the file is readable */
+static int64_t file_remaining(File *f)
+{
+    bool silent = f->kind == KIND_RTC ? sim_rtc.silent : sim_hpet.silent;
+    int64_t ns = INT64_MAX;
+
+    if (f->kind == KIND_RTC && sim_rtc.gone && f->cb) {
+        return 0;
+    }
+    if (!f->cb || silent) {
+        return INT64_MAX;
+    }
+    if (f->uie) {
+        if (!f->uie_ns) {
+            plan_uie(f);
+        }
+        ns = f->uie_ns;
+    }
+    if (f->is_on) {
+        ns = MIN(ns, f->next_ns);
+    }
+    return ns == INT64_MAX ? ns : MAX(ns - sim_raw_ns(), 0);
+}
+
+int64_t sim_dev_remaining(void)
+{
+    int64_t ns = INT64_MAX;
+
+    for (int i = 0; i < FILES; i++) {
+        ns = MIN(ns, file_remaining(&files[i]));
+    }
+    return ns;
+}
+
+void sim_dev_event(void)
+{
+    for (int i = 0; i < FILES; i++) {
+        File *f = &files[i];
+
+        if (file_remaining(f) > 0) {
+            continue;
+        }
+        interrupts++;
+        if (f->is_on && f->next_ns <= sim_raw_ns()) {
+            f->pending++;
+            f->next_ns += SEC / f->hz;
+        }
+        if (f->uie && f->uie_ns <= sim_raw_ns()) {
+            f->uf = true;
+            f->uie_ns = 0;
+        }
+        f->cb(f->opaque);
+    }
+}
