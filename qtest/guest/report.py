@@ -110,7 +110,7 @@ footer { color: var(--soft); font-size: .85rem; margin-top: 1.6rem; }
 @media print { body { background: none; } section { break-inside: avoid; } }
 """
 
-KIND = {"PASS": "pass", "FAIL": "fail", "not on this host": "skip"}
+KIND = {"PASS": "pass", "FAIL": "fail", "skipped": "skip"}
 LABEL = {True: "ok", False: "failed", None: "skipped"}
 KIND_OF = {True: "pass", False: "fail", None: "skip"}
 
@@ -183,7 +183,7 @@ def render_source(source, results, about):
     name = "no -clock" if source == "none" else f"-clock {source}"
     text = ("the default: QEMU’s own clocks, as in the stock emulator"
             if source == "none" else about)
-    mark = pill("not on this host", "skip") if reason else ""
+    mark = pill("skipped", "skip") if reason else ""
     heads = ["", "clock", "hpet", "expected in the guest", "seen in the guest",
              "seen − expected", "rate", "HPET", ""]
     head = "".join(f"<span>{h}</span>" for h in heads)
