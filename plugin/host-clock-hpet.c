@@ -11,15 +11,14 @@
  * Privilege:    /dev/hpet must be readable, or be given as fd=
  * Failures:     a counter that stands still, or is set, makes a holdover
  *
- * The counter is looked at every few seconds and interpolated in between
- * (host-clock-sampler.h): a look costs about a microsecond, and tells the time
- * to within that and a tick.  With sampling=off each reading is such a look.
+ * The kernel lets nobody look at the counter who does not have the device open,
+ * and that takes a comparator, of which there are few; a mapping keeps the
+ * device open (drivers/char/hpet.c).  So the counter is mapped for a look every
+ * few seconds, which takes some microseconds, and interpolated in between
+ * (host-clock-sampler.h).  Any number of VMs can share it like this.
  *
- * The kernel maps the registers to whoever opens the device.  That takes a
- * comparator, of which there are few, until the file is closed and the mapping,
- * which holds on to the file, is gone (drivers/char/hpet.c).  So that any number
- * of VMs can share the counter, both last for no longer than a look.  With
- * sampling=off, fd= or device interrupts the mapping stays.
+ * A VM whose alarm is the device, or that reads the counter each time
+ * (sampling=off), keeps its comparator; but not the last one.
  */
 
 #include "qemu/osdep.h"
@@ -42,16 +41,15 @@ OBJECT_DECLARE_SIMPLE_TYPE(HostClockHpet, HOST_CLOCK_HPET)
 #define HPET_MAJOR          10
 #define HPET_MINOR          228
 
-/* While all comparators are taken, by VMs that start, try again. */
-#define OPEN_TRIES          100
-#define OPEN_WAIT_NS        (20 * SCALE_MS)
+/* While all comparators are taken, by VMs that look, try again. */
+#define BUSY_WAIT_NS        (20 * SCALE_MS)
+#define OPEN_TRIES          200
+/* For so long a look may fail like that before something is wrong. */
+#define BUSY_MAX_NS         (60LL * NANOSECONDS_PER_SECOND)
 /* Looks come closer together until the rate is known. */
 #define FAST_LOOKS          16
 #define FAST_NS             NANOSECONDS_PER_SECOND
 #define SLOW_NS             (16LL * NANOSECONDS_PER_SECOND)
-/* While others have all comparators, which VMs that share it return at once */
-#define BUSY_NS             (20 * SCALE_MS)
-#define BUSY_LOOKS          500
 
 /* With sampling=off, more than looks at the same counter can differ by */
 #define DIRECT_SLACK_NS     (100 * SCALE_US)
@@ -65,13 +63,42 @@ struct HostClockHpet {
     HostClockSampler sampler;
     HostClockOsTimer *timer;
     unsigned looks;
-    /* How often in a row the device was busy */
-    unsigned busy;
-    bool said_busy;
+    /* CLOCK_MONOTONIC_RAW at the last look, and whether the next was possible */
+    int64_t looked_ns;
+    bool is_busy;
 
     /* Highest time handed out with sampling=off */
     Stat64 floor;
 };
+
+/* Having the device, for a look or for longer */
+
+static bool hpet_must_hold(HostClockHpet *h)
+{
+    HostClockDev *dev = HOST_CLOCK_DEV(h);
+
+    return dev->fdname || dev->alarm_ready || !h->sampling;
+}
+
+static int hpet_attach(HostClockHpet *h, Error **errp)
+{
+    HostClockDev *dev = HOST_CLOCK_DEV(h);
+    int ret = 0;
+
+    if (dev->fd < 0) {
+        ret = host_clock_dev_open(dev, errp);
+    }
+    if (ret == 0 && !h->counter.regs) {
+        ret = hpet_counter_map(&h->counter, dev->fd, dev->name, errp);
+    }
+    return ret;
+}
+
+static void hpet_detach(HostClockHpet *h)
+{
+    hpet_counter_unmap(&h->counter);
+    host_clock_dev_close(HOST_CLOCK_DEV(h));
+}
 
 /* Looks, from the main loop */
 
@@ -96,7 +123,7 @@ static int64_t hpet_jumped(HostClockHpet *h, int64_t jump_ns)
     return -jump_ns;
 }
 
-static void hpet_look(HostClockHpet *h)
+static void hpet_take_look(HostClockHpet *h)
 {
     HostClockLook look;
     uint64_t count = hpet_counter_look(&h->counter, &look);
@@ -111,97 +138,46 @@ static void hpet_look(HostClockHpet *h)
         h->looks++;
     }
     hpet_counter_rebase(&h->counter, count, ns, look.raw_ns[0]);
+    h->looked_ns = look.raw_ns[1];
 }
 
-/* Whether the registers stay mapped between looks */
-static bool hpet_keeps_counter(HostClockHpet *h)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(h);
-
-    return !h->sampling || dev->fdname || dev->alarm_ready;
-}
-
-/* Returns: 0, or -errno with @errp set */
-static int hpet_take_counter(HostClockHpet *h, Error **errp)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(h);
-    bool was_open = dev->fd >= 0, ok;
-    int ret;
-
-    if (h->counter.regs) {
-        return 0;
-    }
-    if (!was_open) {
-        ret = host_clock_dev_open(dev, errp);
-        if (ret < 0) {
-            return ret;
-        }
-    }
-    ok = hpet_counter_map(&h->counter, dev->fd, dev->name, errp);
-    if (!was_open) {
-        host_clock_dev_close(dev);
-    }
-    return ok ? 0 : -ENODEV;
-}
-
-static void hpet_leave_counter(HostClockHpet *h)
-{
-    if (!hpet_keeps_counter(h)) {
-        hpet_counter_unmap(&h->counter);
-    }
-}
-
-/* Returns: in how many ns to look again */
-static int64_t hpet_busy(HostClockHpet *h)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(h);
-
-    if (++h->busy == BUSY_LOOKS && !dev->degraded) {
-        h->said_busy = true;
-        host_clock_dev_degrade(dev, "others have all comparators of the HPET, "
-                               "so its counter cannot be looked at");
-    }
-    /* At random, so that VMs do not meet again; later, if it goes on. */
-    return g_random_int_range(1, BUSY_NS) *
-           (h->busy < BUSY_LOOKS ? 1LL : 50LL);
-}
-
-/* Returns: in how many ns to look again */
-static int64_t hpet_try_look(HostClockHpet *h)
+static void hpet_look(HostClockHpet *h)
 {
     HostClockDev *dev = HOST_CLOCK_DEV(h);
     Error *err = NULL;
-    int ret = hpet_take_counter(h, &err);
+    int ret = hpet_attach(h, &err);
 
-    if (ret == -EBUSY) {
-        error_free(err);
-        return hpet_busy(h);
-    }
-    if (h->said_busy) {
-        host_clock_dev_degrade(dev, NULL);
-    }
-    h->said_busy = false;
-    h->busy = 0;
-    if (ret < 0) {
+    h->is_busy = ret == -EBUSY;
+    if (ret == 0) {
+        hpet_take_look(h);
+    } else if (!h->is_busy ||
+               host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW) -
+               h->looked_ns > BUSY_MAX_NS) {
         host_clock_dev_failed(dev, "%s", error_get_pretty(err));
-        error_free(err);
-        return FAST_NS;
     }
-    hpet_look(h);
-    hpet_leave_counter(h);
-    return h->looks < FAST_LOOKS ? FAST_NS : SLOW_NS;
+    error_free(err);
+    if (!hpet_must_hold(h)) {
+        hpet_detach(h);
+    }
 }
 
-static void hpet_arm_timer(HostClockHpet *h, int64_t ns)
+static void hpet_arm_timer(HostClockHpet *h)
 {
     int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+    int64_t wait_ns = h->looks < FAST_LOOKS ? FAST_NS : SLOW_NS;
 
-    host_clock_os_timer_arm(h->timer, now_ns + ns);
+    if (HOST_CLOCK(h)->state != HOST_CLOCK_STATE_RUNNING) {
+        wait_ns = FAST_NS;
+    } else if (h->is_busy) {
+        wait_ns = g_random_int_range(1, BUSY_WAIT_NS);
+    }
+    host_clock_os_timer_arm(h->timer, now_ns + wait_ns);
 }
 
 static void hpet_timer(void *opaque, bool clock_was_set)
 {
-    hpet_arm_timer(opaque, hpet_try_look(opaque));
+    hpet_look(opaque);
+    hpet_arm_timer(opaque);
 }
 
 /* Readings */
@@ -276,58 +252,61 @@ static char *hpet_limit_file(HostClockDev *dev)
     return g_strdup("/proc/sys/dev/hpet/max-user-freq");
 }
 
-/*
- * Who takes the last comparator keeps others from starting, as they need one to
- * map the counter.  Whoever wants it all the same can pass it as fd=.
- */
+/* Who takes the last comparator keeps others from looking at the counter. */
 static bool hpet_is_last_comparator(HostClockDev *dev)
 {
-    int fd;
+    int fd = host_clock_os_dev_open(dev->name, NULL);
 
-    if (dev->fdname) {
-        return false;
-    }
-    fd = host_clock_os_dev_open(dev->name, NULL);
     if (fd >= 0) {
         host_clock_os_dev_close(fd);
     }
     return fd == -EBUSY;
 }
 
-static void hpet_start_alarm(HostClockDev *dev)
+/* Keep the device, if that is wanted and does no harm.  fd= takes any. */
+static void hpet_hold(HostClockHpet *h)
 {
-    if (hpet_is_last_comparator(dev)) {
-        host_clock_dev_no_alarm(dev, "it has one comparator left, which other "
-                                "VMs need to start; fd= would take it");
-    } else {
+    HostClockDev *dev = HOST_CLOCK_DEV(h);
+    bool alarm = dev->alarm == HOST_CLOCK_ALARM_DEVICE;
+
+    if (!dev->fdname && (alarm || !h->sampling) &&
+        hpet_is_last_comparator(dev)) {
+        host_clock_dev_degrade(dev, "%s cannot be had: %s has one comparator "
+                               "left, which other VMs need; fd= would take it",
+                               alarm ? "alarm=device" : "sampling=off",
+                               dev->name);
+        h->sampling = true;
+    } else if (alarm) {
         host_clock_dev_start_alarm(dev);
+    }
+    if (!hpet_must_hold(h)) {
+        hpet_detach(h);
     }
 }
 
 /* Opening and closing */
 
-static bool hpet_open_device(HostClockDev *dev, Error **errp)
+static bool hpet_attach_patiently(HostClockHpet *h, Error **errp)
 {
     Error *err = NULL;
-    int tries = OPEN_TRIES;
+    int ret, tries = OPEN_TRIES;
 
-    while (host_clock_dev_open(dev, &err) == -EBUSY && --tries) {
+    while ((ret = hpet_attach(h, &err)) == -EBUSY && --tries) {
         error_free(err);
         err = NULL;
-        host_clock_os_sleep_ns(g_random_int_range(1, OPEN_WAIT_NS));
+        host_clock_os_sleep_ns(g_random_int_range(1, BUSY_WAIT_NS));
     }
-    if (err && !tries) {
+    if (ret == -EBUSY) {
         error_append_hint(&err, "All comparators of the HPET are in use, or "
                           "the host has none.\n");
     }
     error_propagate(errp, err);
-    return dev->fd >= 0;
+    return ret == 0;
 }
 
 static bool hpet_open(HostClock *hc, Error **errp)
 {
     HostClockHpet *h = HOST_CLOCK_HPET(hc);
-    HostClockDev *dev = HOST_CLOCK_DEV(hc);
     HostClockLook look;
 
     h->timer = host_clock_os_timer_new(HOST_CLOCK_OS_MONOTONIC, hpet_timer, h,
@@ -335,33 +314,25 @@ static bool hpet_open(HostClock *hc, Error **errp)
     if (!h->timer) {
         return false;
     }
-    if (!hpet_open_device(dev, errp) ||
-        !hpet_counter_open(&h->counter, dev->fd, dev->name, errp)) {
-        host_clock_dev_close(dev);
+    if (!hpet_attach_patiently(h, errp) ||
+        !hpet_counter_start(&h->counter, HOST_CLOCK_DEV(h)->name, errp)) {
+        hpet_detach(h);
         host_clock_os_timer_free(h->timer);
         return false;
     }
     hpet_counter_look(&h->counter, &look);
     host_clock_sampler_start(&h->sampler, &look);
-    host_clock_dev_works(dev);
-    hpet_arm_timer(h, FAST_NS);
-    if (dev->alarm == HOST_CLOCK_ALARM_DEVICE) {
-        hpet_start_alarm(dev);
-    }
-    if (!dev->alarm_ready) {
-        host_clock_dev_close(dev);
-    }
-    hpet_leave_counter(h);
+    h->looked_ns = look.raw_ns[1];
+    host_clock_dev_works(HOST_CLOCK_DEV(h));
+    hpet_hold(h);
+    hpet_arm_timer(h);
     return true;
 }
 
 static void hpet_close(HostClock *hc)
 {
-    HostClockHpet *h = HOST_CLOCK_HPET(hc);
-
-    host_clock_os_timer_free(h->timer);
-    hpet_counter_unmap(&h->counter);
-    host_clock_dev_close(HOST_CLOCK_DEV(hc));
+    host_clock_os_timer_free(HOST_CLOCK_HPET(hc)->timer);
+    hpet_detach(HOST_CLOCK_HPET(hc));
 }
 
 /* The class */

@@ -27,8 +27,8 @@ typedef enum Kind { KIND_NONE, KIND_HPET, KIND_RTC, KIND_NULL } Kind;
 
 typedef struct File {
     Kind kind;
-    /* A mapping holds on to its file, and so to its comparator. */
-    bool closed;
+    /* A mapping keeps the file after its descriptor is closed. */
+    bool is_open;
     int maps;
     void (*cb)(void *opaque);
     void *opaque;
@@ -47,6 +47,7 @@ SimHpet sim_hpet;
 SimRtc sim_rtc;
 
 static File files[FILES];
+static int maps;
 static unsigned interrupts;
 
 /* The time of a device that is fast by ppm: whole ns, and millionths of one */
@@ -101,12 +102,7 @@ void sim_rtc_set(int64_t ns)
 
 int sim_dev_maps(void)
 {
-    int n = 0;
-
-    for (int i = 0; i < FILES; i++) {
-        n += files[i].maps;
-    }
-    return n;
+    return maps;
 }
 
 unsigned sim_dev_interrupts(void)
@@ -129,7 +125,7 @@ int sim_dev_files(void)
     int n = 0;
 
     for (int i = 0; i < FILES; i++) {
-        n += files[i].kind != KIND_NONE && !files[i].closed;
+        n += files[i].is_open;
     }
     return n;
 }
@@ -137,6 +133,7 @@ int sim_dev_files(void)
 void sim_dev_reset(void)
 {
     memset(files, 0, sizeof(files));
+    maps = 0;
     interrupts = 0;
     sim_hpet = (SimHpet) {
         .comparators = 3, .period_fs = 69841279, .load_ns = 700,
@@ -188,7 +185,7 @@ int host_clock_os_dev_open(const char *path, Error **errp)
     }
     for (int i = 0; i < FILES; i++) {
         if (files[i].kind == KIND_NONE) {
-            files[i] = (File) { .kind = kind };
+            files[i] = (File) { .kind = kind, .is_open = true };
             return i;
         }
     }
@@ -203,25 +200,20 @@ int host_clock_os_dev_open_fd(const char *fdname, Error **errp)
     return host_clock_os_dev_open(path, errp);
 }
 
-static File *open_file(int fd)
-{
-    g_assert_cmpint(files[fd].kind, !=, KIND_NONE);
-    g_assert_false(files[fd].closed);
-    return &files[fd];
-}
-
 void host_clock_os_dev_close(int fd)
 {
-    File *f = open_file(fd);
-
-    g_assert_null(f->cb);
-    *f = (File) { .kind = f->maps ? f->kind : KIND_NONE, .closed = f->maps,
-                  .maps = f->maps };
+    g_assert_true(files[fd].is_open);
+    g_assert_null(files[fd].cb);
+    files[fd].is_open = false;
+    if (!files[fd].maps) {
+        files[fd] = (File) { .kind = KIND_NONE };
+    }
 }
 
 void host_clock_os_dev_watch(int fd, void (*cb)(void *opaque), void *opaque)
 {
-    open_file(fd)->cb = cb;
+    g_assert_true(files[fd].is_open);
+    files[fd].cb = cb;
     files[fd].opaque = opaque;
 }
 
@@ -295,7 +287,8 @@ int host_clock_os_dev_map(int fd, size_t len, const void **regs)
     if (sim_hpet.map_errno) {
         return -sim_hpet.map_errno;
     }
-    open_file(fd)->maps++;
+    maps++;
+    files[fd].maps++;
     *regs = &files[fd];
     return 0;
 }
@@ -304,8 +297,10 @@ void host_clock_os_dev_unmap(const void *regs, size_t len)
 {
     File *f = (File *)regs;
 
-    g_assert_cmpint(f->maps, >, 0);
-    if (!--f->maps && f->closed) {
+    maps--;
+    g_assert_cmpint(maps, >=, 0);
+    f->maps--;
+    if (!f->maps && !f->is_open) {
         *f = (File) { .kind = KIND_NONE };
     }
 }
