@@ -22,8 +22,9 @@ ROOT = HERE.parents[1]
 # The slowest case boots two guests at once, 6 s when idle.
 BOUND_S = 300
 
-# In the lab one boot has all pairs, so each gets a fault of its own: no HPET, an
-# emulator that dies, a fast clock in place of the one asked for, a wrong zone.
+# In the lab one boot has all pairs, so each gets a fault of its own: no HPET,
+# an emulator that dies, a fast clock in place of the one asked for, a wrong
+# zone.
 LAB_FAULTS = """
 case "$*" in
 *base=utc*"-clock hpet"*) exec {qemu} "$@" -machine hpet=off ;;
