@@ -23,6 +23,7 @@ from image import EMULATOR, OBJ, Image, ImageError
 from lab import Emulator, EmulatorError, Lab, LabError, get_kernel
 
 UNIT = "tests/unit/test-host-clock"
+UNIT_DEVICES = "tests/unit/test-host-clock-dev"
 CONFORMANCE = "tests/qtest/host-clock-test"
 DEVICE = "tests/qtest/host-clock-device-test"
 
@@ -58,6 +59,7 @@ OTHER_BOOT = "/(absent|no-mmap|set/before-1970)$"
 BOOTS = [
     Boot("hpet", [
         Program(UNIT, bound_s=120),
+        Program(UNIT_DEVICES, bound_s=300),
         Program(CONFORMANCE, "/host-clock/hpet", 600),
         Program(DEVICE, "/host-clock-device/hpet", 600, skips=OTHER_BOOT),
     ]),
