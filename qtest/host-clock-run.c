@@ -40,10 +40,10 @@ typedef enum Scenario { RUN, STOP, RESET, MIGRATE, SCENARIO__MAX } Scenario;
 
 /*
  * The rate of the periodic interrupt: 62 ms, slow enough for a busy host not to
- * miss one; up to 250 ms for a host that is slow itself, as an emulated one is
+ * miss one; up to 500 ms for a host that is slow itself, as an emulated one is
  */
 #define FIRST_RATE      12
-#define LAST_RATE       14
+#define LAST_RATE       15
 #define rate_to_ns(rate) (NS / (32768 >> ((rate) - 1)))
 
 #define ALL_IRQS        (REG_B_UIE | REG_B_AIE | REG_B_PIE)
@@ -222,8 +222,9 @@ static bool play_without_gaps(const Source *source, Scenario scenario,
         bool gaps = false;
 
         play(source, scenario, rate, rs);
+        /* Each period is looked for in a run only. */
         for (int i = 0; i < SET__MAX; i++) {
-            gaps |= has_gaps(rs[i]);
+            gaps |= scenario == RUN && has_gaps(rs[i]);
         }
         if (!gaps) {
             return true;
@@ -254,8 +255,8 @@ static Recording *recording(Cell *cell, Scenario scenario)
     }
     rs += scenario * SET__MAX;
     if (!rs[0] && !play_without_gaps(cell->source, scenario, rs)) {
-        g_test_skip("this host is too busy: it missed periods of 250 ms "
-                    "in each of 6 attempts");
+        g_test_skip("this host is too busy: it missed periods of "
+                    "500 ms, too");
     }
     return rs[cell->setting];
 }
