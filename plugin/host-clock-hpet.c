@@ -11,174 +11,25 @@
  * Privilege:    /dev/hpet must be readable, or be given as fd=
  * Failures:     a counter that stands still, or is set, makes a holdover
  *
- * The kernel lets nobody look at the counter who does not have the device open,
- * and that takes a comparator, of which there are few; a mapping keeps the
- * device open (drivers/char/hpet.c).  So the counter is mapped for a look every
- * few seconds, which takes some microseconds, and interpolated in between
- * (host-clock-sampler.h).  Any number of VMs can share it like this.
- *
- * A VM whose alarm is the device, or that reads the counter each time
- * (sampling=off), keeps its comparator; but not the last one.
+ * The counter is looked at every few seconds, and interpolated in between; with
+ * sampling=off it is read each time.  See host-clock-hpet-looks.c.
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/module.h"
-#include "qemu/stats64.h"
 #include "qemu/timer.h"
-#include "host-clock-dev.h"
-#include "host-clock-hpet-counter.h"
-#include "host-clock-sampler.h"
+#include "host-clock-hpet.h"
 
 #include <sys/ioctl.h>
 #include <linux/hpet.h>
-
-#define TYPE_HOST_CLOCK_HPET HOST_CLOCK_PREFIX "hpet"
-
-OBJECT_DECLARE_SIMPLE_TYPE(HostClockHpet, HOST_CLOCK_HPET)
 
 /* Documentation/admin-guide/devices.txt */
 #define HPET_MAJOR          10
 #define HPET_MINOR          228
 
-/* While all comparators are taken, by VMs that look, try again. */
-#define BUSY_WAIT_NS        (20 * SCALE_MS)
-#define OPEN_TRIES          200
-/* For so long a look may fail like that before something is wrong. */
-#define BUSY_MAX_NS         (60LL * NANOSECONDS_PER_SECOND)
-/* Looks come closer together until the rate is known. */
-#define FAST_LOOKS          16
-#define FAST_NS             NANOSECONDS_PER_SECOND
-#define SLOW_NS             (16LL * NANOSECONDS_PER_SECOND)
-
 /* With sampling=off, more than looks at the same counter can differ by */
 #define DIRECT_SLACK_NS     (100 * SCALE_US)
-
-struct HostClockHpet {
-    HostClockDev parent_obj;
-
-    bool sampling;
-
-    HpetCounter counter;
-    HostClockSampler sampler;
-    HostClockOsTimer *timer;
-    unsigned looks;
-    /* CLOCK_MONOTONIC_RAW at the last look, and whether the next was possible */
-    int64_t looked_ns;
-    bool is_busy;
-
-    /* Highest time handed out with sampling=off */
-    Stat64 floor;
-};
-
-/* Having the device, for a look or for longer */
-
-static bool hpet_must_hold(HostClockHpet *h)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(h);
-
-    return dev->fdname || dev->alarm_ready || !h->sampling;
-}
-
-static int hpet_attach(HostClockHpet *h, Error **errp)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(h);
-    int ret = 0;
-
-    if (dev->fd < 0) {
-        ret = host_clock_dev_open(dev, errp);
-    }
-    if (ret == 0 && !h->counter.regs) {
-        ret = hpet_counter_map(&h->counter, dev->fd, dev->name, errp);
-    }
-    return ret;
-}
-
-static void hpet_detach(HostClockHpet *h)
-{
-    hpet_counter_unmap(&h->counter);
-    host_clock_dev_close(HOST_CLOCK_DEV(h));
-}
-
-/* Looks, from the main loop */
-
-/*
- * RAW stands still while the host is suspended.  If the counter went on for as
- * long, that is the truth; else it was set, and only RAW knows the time.
- *
- * Returns: by how much what the counter says is to be corrected
- */
-static int64_t hpet_jumped(HostClockHpet *h, int64_t jump_ns)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(h);
-
-    if (host_clock_dev_slept(dev, jump_ns)) {
-        host_clock_sampler_skip(&h->sampler, jump_ns);
-        host_clock_dev_run_timers(dev);
-        return 0;
-    }
-    host_clock_sampler_relabel(&h->sampler, jump_ns);
-    host_clock_dev_failed(dev, "the counter of %s was set or stopped: it is "
-                          "%" PRId64 " ms off", dev->name, jump_ns / SCALE_MS);
-    return -jump_ns;
-}
-
-static void hpet_take_look(HostClockHpet *h)
-{
-    HostClockLook look;
-    uint64_t count = hpet_counter_look(&h->counter, &look);
-    int64_t ns = look.ns[0], jump_ns;
-
-    if (host_clock_sampler_look(&h->sampler, &look, &jump_ns) ==
-        HOST_CLOCK_LOOK_JUMPED) {
-        ns += hpet_jumped(h, jump_ns);
-        h->looks = 0;
-    } else {
-        host_clock_dev_works(HOST_CLOCK_DEV(h));
-        h->looks++;
-    }
-    hpet_counter_rebase(&h->counter, count, ns, look.raw_ns[0]);
-    h->looked_ns = look.raw_ns[1];
-}
-
-static void hpet_look(HostClockHpet *h)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(h);
-    Error *err = NULL;
-    int ret = hpet_attach(h, &err);
-
-    h->is_busy = ret == -EBUSY;
-    if (ret == 0) {
-        hpet_take_look(h);
-    } else if (!h->is_busy ||
-               host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW) -
-               h->looked_ns > BUSY_MAX_NS) {
-        host_clock_dev_failed(dev, "%s", error_get_pretty(err));
-    }
-    error_free(err);
-    if (!hpet_must_hold(h)) {
-        hpet_detach(h);
-    }
-}
-
-static void hpet_arm_timer(HostClockHpet *h)
-{
-    int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-    int64_t wait_ns = h->looks < FAST_LOOKS ? FAST_NS : SLOW_NS;
-
-    if (HOST_CLOCK(h)->state != HOST_CLOCK_STATE_RUNNING) {
-        wait_ns = FAST_NS;
-    } else if (h->is_busy) {
-        wait_ns = g_random_int_range(1, BUSY_WAIT_NS);
-    }
-    host_clock_os_timer_arm(h->timer, now_ns + wait_ns);
-}
-
-static void hpet_timer(void *opaque, bool clock_was_set)
-{
-    hpet_look(opaque);
-    hpet_arm_timer(opaque);
-}
 
 /* Readings */
 
@@ -279,53 +130,25 @@ static void hpet_hold(HostClockHpet *h)
     } else if (alarm) {
         host_clock_dev_start_alarm(dev);
     }
-    if (!hpet_must_hold(h)) {
-        hpet_detach(h);
-    }
+    hpet_detach_unless_held(h);
 }
 
 /* Opening and closing */
 
-static bool hpet_attach_patiently(HostClockHpet *h, Error **errp)
-{
-    Error *err = NULL;
-    int ret, tries = OPEN_TRIES;
-
-    while ((ret = hpet_attach(h, &err)) == -EBUSY && --tries) {
-        error_free(err);
-        err = NULL;
-        host_clock_os_sleep_ns(g_random_int_range(1, BUSY_WAIT_NS));
-    }
-    if (ret == -EBUSY) {
-        error_append_hint(&err, "All comparators of the HPET are in use, or "
-                          "the host has none.\n");
-    }
-    error_propagate(errp, err);
-    return ret == 0;
-}
-
 static bool hpet_open(HostClock *hc, Error **errp)
 {
     HostClockHpet *h = HOST_CLOCK_HPET(hc);
-    HostClockLook look;
 
     h->timer = host_clock_os_timer_new(HOST_CLOCK_OS_MONOTONIC, hpet_timer, h,
                                        errp);
     if (!h->timer) {
         return false;
     }
-    if (!hpet_attach_patiently(h, errp) ||
-        !hpet_counter_start(&h->counter, HOST_CLOCK_DEV(h)->name, errp)) {
-        hpet_detach(h);
+    if (!hpet_start_looks(h, errp)) {
         host_clock_os_timer_free(h->timer);
         return false;
     }
-    hpet_counter_look(&h->counter, &look);
-    host_clock_sampler_start(&h->sampler, &look);
-    h->looked_ns = look.raw_ns[1];
-    host_clock_dev_works(HOST_CLOCK_DEV(h));
     hpet_hold(h);
-    hpet_arm_timer(h);
     return true;
 }
 
