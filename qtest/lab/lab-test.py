@@ -56,8 +56,8 @@ class Boot:
 # RTC to a date before 1970, which is no longer in the kernel.
 OTHER_BOOT = "/(absent|no-mmap|set/before-1970)$"
 
-# The stock emulator stays outside; and in a machine that is emulated twice over a
-# guest may be too slow for its interrupts, or see too few of them. What of the
+# The stock emulator stays outside; and in a machine that is emulated twice over
+# a guest may be too slow for its interrupts, or see too few of them. What of the
 # contract that leaves out is proved on the host.
 NOT_HERE = "/(migrate/stock|periodic/driftfix-slew|run/periodic)$"
 # The RTC does not follow when somebody sets the host's clock.
