@@ -44,6 +44,8 @@ void add_update_tests(Cell *cell);
 void add_periodic_tests(Cell *cell);
 /* host-clock-alarm.c */
 void add_alarm_tests(Cell *cell);
+/* host-clock-hpet.c */
+void add_hpet_tests(Cell *cell);
 /* host-clock-step.c */
 void add_step_tests(Cell *cell);
 /* host-clock-move.c */

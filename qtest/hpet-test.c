@@ -154,6 +154,35 @@ static void test_timers_clamped(void)
     hpet_stop();
 }
 
+/* From QEMU 10.1 on they are an error. */
+static void test_timers_refused(const void *timers)
+{
+    const char *argv[] = {
+        g_getenv("QTEST_QEMU_BINARY"), "-machine", "q35,hpet=on", "-nodefaults",
+        "-display", "none", "-accel", "qtest", "-global", timers, NULL
+    };
+    g_autofree char *err = NULL;
+    int status;
+
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH,
+                               NULL, NULL, NULL, &err, &status, NULL));
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    g_assert_nonnull(strstr(err, "hpet.num_timers must be between"));
+}
+
+static void add_timers_out_of_range(void)
+{
+    if (QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR == 0) {
+        qtest_add_func("/hpet/timers/clamped", test_timers_clamped);
+    } else {
+        qtest_add_data_func("/hpet/timers/refused/1", "hpet.timers=1",
+                            test_timers_refused);
+        qtest_add_data_func("/hpet/timers/refused/33", "hpet.timers=33",
+                            test_timers_refused);
+    }
+}
+
 static void test_past_the_end(const void *opaque)
 {
     int n = GPOINTER_TO_INT(opaque);
@@ -203,7 +232,7 @@ int main(int argc, char **argv)
             qtest_add_data_func(end, GINT_TO_POINTER(n), test_past_the_end);
         }
     }
-    qtest_add_func("/hpet/timers/clamped", test_timers_clamped);
+    add_timers_out_of_range();
     add_state_tests();
 
     return g_test_run();
