@@ -65,7 +65,7 @@ NOT_HERE_RTC = f"{NOT_HERE}|/rtc/[a-z]+/step/"
 
 BOOTS = [
     Boot("hpet", [
-        Program(UNIT, bound_s=120),
+        Program(UNIT, "/host-clock/core", 120),
         Program(UNIT_DEVICES, bound_s=300),
         Program(CONFORMANCE, "/host-clock/hpet", 900, skips=NOT_HERE),
         Program(DEVICE, "/host-clock-device/hpet", 600, skips=OTHER_BOOT),
