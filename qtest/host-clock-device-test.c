@@ -36,7 +36,7 @@ static void assert_says(const char *text, const char *word)
     }
 }
 
-/* A member of query-host-clocks that is a string, to be freed; NULL if absent */
+/* A string of query-host-clocks, to be freed; NULL if it is absent */
 static char *member(Process *p, const char *id, const char *name)
 {
     QDict *clock = process_clock(p, id);

@@ -125,7 +125,8 @@ static void test_periodic(void)
         g_assert_false(hpet_irq(ROUTE));
         hpet_step_ns(1);
         g_assert_true(hpet_irq(ROUTE));
-        g_assert_cmpint(hpet_read(hpet_tn(0, HPET_TN_CMP)), ==, first + i * period);
+        g_assert_cmpint(hpet_read(hpet_tn(0, HPET_TN_CMP)), ==,
+                        first + i * period);
         hpet_ack(0);
         hpet_step_ns(period * TICK_NS - 1);
     }
@@ -365,7 +366,8 @@ static void test_32bit_periodic(void)
         g_assert_false(hpet_irq(ROUTE));
         hpet_step_ticks(1);
         g_assert_true(hpet_irq(ROUTE));
-        g_assert_cmphex(hpet_read(hpet_tn(0, HPET_TN_CMP)), ==, 0x80 + 0x100 * i);
+        g_assert_cmphex(hpet_read(hpet_tn(0, HPET_TN_CMP)), ==,
+                        0x80 + 0x100 * i);
         hpet_ack(0);
     }
     hpet_stop();
