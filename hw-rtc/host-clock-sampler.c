@@ -328,15 +328,15 @@ HostClockLookResult host_clock_sampler_look(HostClockSampler *s,
 
 void host_clock_sampler_settle(HostClockSampler *s)
 {
-    int64_t raw_ns = s->looks[s->n_looks - 1].raw_ns[1];
+    const HostClockLook *last = &s->looks[s->n_looks - 1];
+    int64_t raw_ns = last->raw_ns[1], ns;
     Range offsets;
     Lines lines;
 
     lines_fit(s, &lines);
     offsets = lines_offsets(&lines);
-    host_clock_sampler_skip(s, raw_ns + look_offset_ns(&s->looks[s->n_looks - 1]) +
-                            (int64_t)(offsets.min + offsets.max) / 2 -
-                            line_at(s, raw_ns));
+    ns = raw_ns + look_offset_ns(last) + (offsets.min + offsets.max) / 2;
+    host_clock_sampler_skip(s, ns - line_at(s, raw_ns));
     s->is_lost = false;
     line_set_error(s, (offsets.max - offsets.min) / 2 + 1, s->drift_ppb);
 }
