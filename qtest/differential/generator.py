@@ -349,9 +349,7 @@ class Generator:
             self.after_reset()
 
     def snapshot(self):
-        # What is loaded is late by how far qtest's clock has moved, which it
-        # does in one of the emulators only.
-        if self.variant.manual:
+        if self.variant.manual and not self.running:
             return
         if self.saved and self.rng.random() < 0.6:
             self.machine("load")
