@@ -12,6 +12,7 @@ models too, each of which needs an emulator.
 """
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -77,15 +78,32 @@ def run(words, cwd):
 def link(target, lines, original, mutant, output, folder):
     """Link target with one object exchanged; members of archives are taken by
     the linker only if nothing before defines the same, so it comes first."""
-    words = next(words for words in map(shlex.split, reversed(lines))
-                 if "-o" in words and words[words.index("-o") + 1] == target)
-    words = words[:words.index("&&")] if "&&" in words else words
+    words = link_command(target, lines)
     words = replace_option(words, "-o", output)
     if original in words:
         words[words.index(original)] = str(mutant)
     else:
         words = in_archives(words, original, mutant, folder)
     run(words, OBJ)
+
+
+def link_command(target, lines):
+    """Long ones are in a file, which ninja writes and removes again; what is
+    in it is in build.ninja."""
+    if f"@{target}.rsp" not in lines[-1] and \
+       not any(f"@{target}.rsp" in line for line in lines):
+        return next(words for words in map(shlex.split, reversed(lines))
+                    if "-o" in words and words[words.index("-o") + 1] == target)
+    done = subprocess.run(["ninja", "-C", OBJ, "-t", "compdb-targets", target],
+                          text=True, capture_output=True)
+    if done.returncode:
+        done = subprocess.run(["ninja", "-C", OBJ, "-t", "compdb", "-x"],
+                              text=True, check=True, capture_output=True)
+    for entry in json.loads(done.stdout):
+        words = shlex.split(entry["command"])
+        if "-o" in words and words[words.index("-o") + 1] == target:
+            return words
+    raise LookupError(f"no command links {target}")
 
 
 def in_archives(words, original, mutant, folder):
@@ -172,7 +190,9 @@ class Runner:
         lines = self.commands(target)
         # qemu/osdep.h has to be found from another folder.
         original, obj = compile_mutant(mutant.file, lines, text, folder)
-        output = OBJ / f".mutant-{os.getpid()}"
+        # In the object folder it finds its modules, and qtests take the
+        # architecture from the end of its name.
+        output = OBJ / f".mutant-{os.getpid()}-{EMULATOR}"
         output = folder / Path(target).name if unit else output
         try:
             link(target, lines, original, obj, output, folder)
