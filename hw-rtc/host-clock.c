@@ -65,7 +65,7 @@ static void note_wall_offset(HostClock *hc, const HostClockReading *r,
     }
     stepped = change > tolerance || change < -tolerance;
     if (stepped) {
-        hc->generation++;
+        qatomic_set(&hc->generation, hc->generation + 1);
         hc->last_step_ns = change;
         hc->pending_step_ns += change;
     }
