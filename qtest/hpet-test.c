@@ -580,6 +580,45 @@ static void test_irq_disabled(void)
     stop();
 }
 
+/* Nobody is waiting for a masked comparator, but it goes on. */
+static void test_masked(void)
+{
+    const int period = 100, first = 12345;
+
+    start("");
+    set_periodic(0, LEVEL_ON_ROUTE & ~HPET_TN_ENABLE, period, period);
+    set_periodic(1, 0, period, period);
+    set_one_shot(2, HPET_TN_ENABLE, first);
+    enable(0);
+    /* The one that is not masked is the next to wake QEMU up. */
+    qtest_clock_step_next(qts);
+    g_assert_cmpint(counter(), ==, first);
+
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpint(reg_read(tn(i, HPET_TN_CMP)), ==,
+                        first / period * period + period);
+    }
+    g_assert_cmpint(reg_read(HPET_STATUS), ==, 1u << 0);
+    g_assert_false(irq(ROUTE));
+    ack(0);
+
+    /* Unmasked, it makes an interrupt when it would have matched. */
+    reg_write(tn(0, HPET_TN_CFG), LEVEL_ON_ROUTE | HPET_TN_PERIODIC);
+    step_ticks(period - counter() % period - 1);
+    g_assert_false(irq(ROUTE));
+    step_ticks(1);
+    g_assert_true(irq(ROUTE));
+    ack(0);
+
+    /* Masked again, it makes none, and leaves its mark in the status. */
+    reg_write(tn(0, HPET_TN_CFG), (LEVEL_ON_ROUTE & ~HPET_TN_ENABLE) |
+              HPET_TN_PERIODIC);
+    step_ticks(period);
+    g_assert_false(irq(ROUTE));
+    g_assert_true(status(0));
+    stop();
+}
+
 static void test_routes(void)
 {
     start("");
@@ -882,6 +921,27 @@ static void test_migrate(void)
     stop();
 }
 
+/* What a masked comparator has missed by then, and what it is to do after */
+static void test_migrate_masked(void)
+{
+    start("");
+    set_periodic(0, LEVEL_ON_ROUTE & ~HPET_TN_ENABLE, 100, 100);
+    set_one_shot(1, HPET_TN_32BIT, 0x80000000);
+    set_one_shot(2, LEVEL_ON_ROUTE & ~HPET_TN_ENABLE, 1000);
+    enable(0);
+    migrate(qtest_clock_step(qts, 250 * TICK_NS));
+    g_assert_cmphex(reg_read(HPET_STATUS), ==, 1u << 0);
+    g_assert_cmpint(reg_read(tn(0, HPET_TN_CMP)), ==, 300);
+    step_ticks(50);
+    g_assert_cmpint(reg_read(tn(0, HPET_TN_CMP)), ==, 400);
+    step_ticks(700);
+    g_assert_cmphex(reg_read(HPET_STATUS), ==, 1u << 0 | 1u << 2);
+    g_assert_false(irq(ROUTE));
+    reg_write(tn(2, HPET_TN_CFG), LEVEL_ON_ROUTE);
+    g_assert_true(irq(ROUTE));
+    stop();
+}
+
 static void test_migrate_halted(void)
 {
     start("");
@@ -928,6 +988,7 @@ int main(int argc, char **argv)
     qtest_add_func("/hpet/irq/edge", test_edge);
     qtest_add_func("/hpet/irq/level", test_level);
     qtest_add_func("/hpet/irq/disabled", test_irq_disabled);
+    qtest_add_func("/hpet/irq/masked", test_masked);
     qtest_add_func("/hpet/irq/routes", test_routes);
     qtest_add_func("/hpet/legacy/timers", test_legacy_timers);
     qtest_add_func("/hpet/legacy/cuts-off-rtc-and-pit", test_legacy_cuts_off);
@@ -947,6 +1008,7 @@ int main(int argc, char **argv)
     qtest_add_func("/hpet/timers/clamped", test_timers_clamped);
     qtest_add_func("/hpet/stop-cont", test_stop_cont);
     qtest_add_func("/hpet/migrate/running", test_migrate);
+    qtest_add_func("/hpet/migrate/masked", test_migrate_masked);
     qtest_add_func("/hpet/migrate/halted", test_migrate_halted);
 
     return g_test_run();
