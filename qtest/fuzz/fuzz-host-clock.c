@@ -117,8 +117,6 @@ static void act(HostClock *hc, QEMUTimer **timers, const Action *action)
     }
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
