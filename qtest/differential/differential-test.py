@@ -82,6 +82,7 @@ class Side:
                     f"pit={'on' if variant.pit else 'off'}")
         self.manual = source == "manual"
         self.behind_ns = 0
+        self.pending = []       # edges that belong to the next answer
         self.m.watch_irqs()
 
     @staticmethod
@@ -126,7 +127,7 @@ class Side:
         def check():
             if machine.cpu_ns(self.m.pid) - begin > HANG_CPU_S * machine.NS:
                 raise Hang(f"no answer after {HANG_CPU_S} s of processor time")
-        edges = []
+        edges, self.pending = self.pending, []
         deadline = time.monotonic() + machine.ANSWER_S
         while True:
             line = self.m.qtest._line(deadline, check)
@@ -140,7 +141,8 @@ class Side:
         manual one. The running VM does not see that move. Without this the
         32768 Hz would have another phase afterwards."""
         if self.manual and self.behind_ns:
-            self.m.ask(f"clock_step {self.behind_ns}")
+            self.m.qtest.sock.sendall(f"clock_step {self.behind_ns}\n".encode())
+            self.pending = self._answer()[1]
             self.behind_ns = 0
 
     def command(self, name):
@@ -405,7 +407,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--qemu", default=machine.OURS)
     parser.add_argument("--stock", default=machine.STOCK)
-    parser.add_argument("--seed", type=int)
+    parser.add_argument("--seed", type=int, default=1,
+                        help="-1: a random one (default: %(default)s)")
     parser.add_argument("--round", type=int, help="only this round")
     parser.add_argument("--operations", type=int, default=200_000,
                         help="for each pairing (default: %(default)s)")
@@ -417,7 +420,7 @@ def main():
     if wanted - names:
         parser.error(f"no pairing {' or '.join(wanted - names)}; there are "
                      f"{', '.join(sorted(names))}")
-    if args.seed is None:
+    if args.seed < 0:
         args.seed = random.SystemRandom().randrange(1 << 32)
     print(f"# seed {args.seed}; to replay: ./run check differential "
           f"{shlex.join(['--seed', str(args.seed)])}", flush=True)
