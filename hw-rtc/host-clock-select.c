@@ -207,11 +207,10 @@ void host_clock_help(void)
             ObjectClass *oc = module_object_class_by_name(type);
 
             if (oc) {
-                classes = g_slist_prepend(classes, oc);
+                classes = g_slist_insert_sorted(classes, oc, by_rating);
             }
         }
     }
-    classes = g_slist_sort(classes, by_rating);
     printf("Host clocks, in order of precedence:\n");
     g_slist_foreach(classes, help_line, NULL);
 }

@@ -15,7 +15,6 @@
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
-#include "system/cpu-timers.h"
 #include "system/replay.h"
 #include "system/runstate.h"
 #include "host-clock-internal.h"
@@ -358,7 +357,8 @@ HostClockView *host_clock_view(HostClock *hc, HostClockViewType type)
     notifier_list_init(&view->rebase_notifiers);
 
     if (hc->ops->is_system ||
-        (type == HOST_CLOCK_VIEW_TYPE_VM && icount_enabled())) {
+        (type == HOST_CLOCK_VIEW_TYPE_VM &&
+         qemu_clock_virtual_counts_instructions())) {
         view_init_system(view);
     } else if (type == HOST_CLOCK_VIEW_TYPE_VM) {
         view_init_vm(view);

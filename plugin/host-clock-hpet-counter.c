@@ -69,7 +69,8 @@ static int64_t count_to_ns(const HpetCounter *c, uint64_t count, int64_t raw_ns)
 uint64_t hpet_counter_look(HpetCounter *c, HostClockLook *look)
 {
     int64_t best_ns = INT64_MAX;
-    uint64_t count = 0;
+    /* The first access to a new mapping takes longer than the rest. */
+    uint64_t count = counter_load(c);
 
     for (int i = 0; i < LOOK_TRIES && best_ns > LOOK_GOOD_NS; i++) {
         int64_t before_ns = now_raw();
@@ -113,14 +114,14 @@ int64_t hpet_counter_read(HpetCounter *c, int64_t *error_ns)
     return ns;
 }
 
-static bool counter_map(HpetCounter *c, int fd, const char *name, Error **errp)
+int hpet_counter_map(HpetCounter *c, int fd, const char *name, Error **errp)
 {
     struct hpet_info info;
     int ret = host_clock_os_dev_ioctl(fd, HPET_INFO, &info);
 
     if (ret < 0) {
         error_setg_errno(errp, -ret, "%s is not an HPET", name);
-        return false;
+        return ret;
     }
     c->regs_len = qemu_real_host_page_size();
     ret = host_clock_os_dev_map(fd, c->regs_len, &c->regs);
@@ -130,10 +131,18 @@ static bool counter_map(HpetCounter *c, int fd, const char *name, Error **errp)
     } else if (ret < 0) {
         error_setg_errno(errp, -ret, "cannot map %s", name);
     }
-    return ret == 0;
+    return ret;
 }
 
-static bool counter_probe(HpetCounter *c, const char *name, Error **errp)
+void hpet_counter_unmap(HpetCounter *c)
+{
+    if (c->regs) {
+        host_clock_os_dev_unmap(c->regs, c->regs_len);
+        c->regs = NULL;
+    }
+}
+
+bool hpet_counter_start(HpetCounter *c, const char *name, Error **errp)
 {
     uint64_t count;
 
@@ -153,28 +162,7 @@ static bool counter_probe(HpetCounter *c, const char *name, Error **errp)
         error_setg(errp, "the counter of %s stands still", name);
         return false;
     }
-    return true;
-}
-
-bool hpet_counter_open(HpetCounter *c, int fd, const char *name, Error **errp)
-{
-    int64_t raw_ns;
-
-    if (!counter_map(c, fd, name, errp)) {
-        return false;
-    }
-    if (!counter_probe(c, name, errp)) {
-        hpet_counter_close(c);
-        return false;
-    }
     seqlock_init(&c->lock);
-    raw_ns = now_raw();
-    hpet_counter_rebase(c, counter_load(c), 0, raw_ns);
+    hpet_counter_rebase(c, counter_load(c), 0, now_raw());
     return true;
-}
-
-void hpet_counter_close(HpetCounter *c)
-{
-    host_clock_os_dev_unmap(c->regs, c->regs_len);
-    c->regs = NULL;
 }

@@ -12,7 +12,7 @@
 
 /**
  * HpetCounter: the mapped counter, as a time in ns
- * @regs: the registers
+ * @regs: the registers, or NULL while they are not mapped
  * @regs_len: how many bytes of them are mapped
  * @period_fs: femtoseconds a tick
  * @is_64: it has 64 bits, and they can be read at once
@@ -34,24 +34,37 @@ typedef struct HpetCounter {
 } HpetCounter;
 
 /**
- * hpet_counter_open: map and check the counter, and begin with 0 ns
- * @c: all zeroes
- * @fd: the open device; it can be closed afterwards
+ * hpet_counter_map: map the counter
+ * @c: a counter that is not mapped
+ * @fd: the open device
  * @name: its name, for messages
  * @errp: error
  *
- * Returns: true; false with @errp set, and nothing to close
+ * The kernel keeps the device open for as long as it is mapped.
+ *
+ * Returns: 0, or -errno with @errp set
  */
-bool hpet_counter_open(HpetCounter *c, int fd, const char *name, Error **errp);
+int hpet_counter_map(HpetCounter *c, int fd, const char *name, Error **errp);
 
 /**
- * hpet_counter_close: undo hpet_counter_open()
+ * hpet_counter_unmap: undo hpet_counter_map()
+ * @c: a counter, mapped or not; nobody reads it
  */
-void hpet_counter_close(HpetCounter *c);
+void hpet_counter_unmap(HpetCounter *c);
+
+/**
+ * hpet_counter_start: check a mapped counter, and begin with 0 ns
+ * @c: a counter
+ * @name: its name, for messages
+ * @errp: error
+ *
+ * Returns: true; false with @errp set if this is not an HPET that counts
+ */
+bool hpet_counter_start(HpetCounter *c, const char *name, Error **errp);
 
 /**
  * hpet_counter_look: look at the counter, as closely as can be had
- * @c: a counter
+ * @c: a counter that is mapped
  * @look: what the look tells
  *
  * Returns: what the counter was, for hpet_counter_rebase()
@@ -70,7 +83,7 @@ void hpet_counter_rebase(HpetCounter *c, uint64_t count, int64_t ns,
 
 /**
  * hpet_counter_read: one reading of the counter
- * @c: a counter; any thread
+ * @c: a counter that stays mapped; any thread
  * @error_ns: half-width of the interval of the true time, in ns
  *
  * Nonsense if the counter was set or stands still.

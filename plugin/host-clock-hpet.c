@@ -11,114 +11,25 @@
  * Privilege:    /dev/hpet must be readable, or be given as fd=
  * Failures:     a counter that stands still, or is set, makes a holdover
  *
- * The kernel maps the registers to whoever opens the device, which takes a
- * comparator for as long as the file is open, but not for as long as the
- * mapping exists (drivers/char/hpet.c).  So the file is closed once it is
- * mapped, and any number of VMs can share the counter.
- *
- * The counter is looked at every few seconds and interpolated in between
- * (host-clock-sampler.h): a look costs about a microsecond, and tells the time
- * to within that and a tick.  With sampling=off each reading is such a look.
+ * The counter is looked at every few seconds, and interpolated in between; with
+ * sampling=off it is read each time.  See host-clock-hpet-looks.c.
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/module.h"
-#include "qemu/stats64.h"
 #include "qemu/timer.h"
-#include "host-clock-dev.h"
-#include "host-clock-hpet-counter.h"
-#include "host-clock-sampler.h"
+#include "host-clock-hpet.h"
 
 #include <sys/ioctl.h>
 #include <linux/hpet.h>
-
-#define TYPE_HOST_CLOCK_HPET HOST_CLOCK_PREFIX "hpet"
-
-OBJECT_DECLARE_SIMPLE_TYPE(HostClockHpet, HOST_CLOCK_HPET)
 
 /* Documentation/admin-guide/devices.txt */
 #define HPET_MAJOR          10
 #define HPET_MINOR          228
 
-/* While all comparators are taken, by VMs that start, try again. */
-#define OPEN_TRIES          100
-#define OPEN_WAIT_NS        (20 * SCALE_MS)
-/* Looks come closer together until the rate is known. */
-#define FAST_LOOKS          16
-#define FAST_NS             NANOSECONDS_PER_SECOND
-#define SLOW_NS             (16LL * NANOSECONDS_PER_SECOND)
-
 /* With sampling=off, more than looks at the same counter can differ by */
 #define DIRECT_SLACK_NS     (100 * SCALE_US)
-
-struct HostClockHpet {
-    HostClockDev parent_obj;
-
-    bool sampling;
-
-    HpetCounter counter;
-    HostClockSampler sampler;
-    HostClockOsTimer *timer;
-    unsigned looks;
-
-    /* Highest time handed out with sampling=off */
-    Stat64 floor;
-};
-
-/* Looks, from the main loop */
-
-/*
- * RAW stands still while the host is suspended.  If the counter went on for as
- * long, that is the truth; else it was set, and only RAW knows the time.
- *
- * Returns: by how much what the counter says is to be corrected
- */
-static int64_t hpet_jumped(HostClockHpet *h, int64_t jump_ns)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(h);
-
-    if (host_clock_dev_slept(dev, jump_ns)) {
-        host_clock_sampler_skip(&h->sampler, jump_ns);
-        host_clock_dev_run_timers(dev);
-        return 0;
-    }
-    host_clock_sampler_relabel(&h->sampler, jump_ns);
-    host_clock_dev_failed(dev, "the counter of %s was set or stopped: it is "
-                          "%" PRId64 " ms off", dev->name, jump_ns / SCALE_MS);
-    return -jump_ns;
-}
-
-static void hpet_look(HostClockHpet *h)
-{
-    HostClockLook look;
-    uint64_t count = hpet_counter_look(&h->counter, &look);
-    int64_t ns = look.ns[0], jump_ns;
-
-    if (host_clock_sampler_look(&h->sampler, &look, &jump_ns) ==
-        HOST_CLOCK_LOOK_JUMPED) {
-        ns += hpet_jumped(h, jump_ns);
-        h->looks = 0;
-    } else {
-        host_clock_dev_works(HOST_CLOCK_DEV(h));
-        h->looks++;
-    }
-    hpet_counter_rebase(&h->counter, count, ns, look.raw_ns[0]);
-}
-
-static void hpet_arm_timer(HostClockHpet *h)
-{
-    int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-
-    host_clock_os_timer_arm(h->timer, now_ns + (h->looks < FAST_LOOKS ?
-                                                FAST_NS : SLOW_NS));
-}
-
-static void hpet_timer(void *opaque, bool clock_was_set)
-{
-    hpet_look(opaque);
-    hpet_arm_timer(opaque);
-}
 
 /* Readings */
 
@@ -201,91 +112,59 @@ static char *hpet_limit_file(HostClockDev *dev)
     return g_strdup("/proc/sys/dev/hpet/max-user-freq");
 }
 
-/*
- * Who takes the last comparator keeps others from starting, as they need one to
- * map the counter.  Whoever wants it all the same can pass it as fd=.
- */
+/* Who takes the last comparator keeps others from looking at the counter. */
 static bool hpet_is_last_comparator(HostClockDev *dev)
 {
-    int fd;
+    int fd = host_clock_os_dev_open(dev->name, NULL);
 
-    if (dev->fdname) {
-        return false;
-    }
-    fd = host_clock_os_dev_open(dev->name, NULL);
     if (fd >= 0) {
         host_clock_os_dev_close(fd);
     }
     return fd == -EBUSY;
 }
 
-static void hpet_start_alarm(HostClockDev *dev)
+/* Keep the device, if that is wanted and does no harm.  fd= takes any. */
+static void hpet_hold(HostClockHpet *h)
 {
-    if (hpet_is_last_comparator(dev)) {
-        host_clock_dev_no_alarm(dev, "it has one comparator left, which other "
-                                "VMs need to start; fd= would take it");
-    } else {
+    HostClockDev *dev = HOST_CLOCK_DEV(h);
+    bool alarm = dev->alarm == HOST_CLOCK_ALARM_DEVICE;
+
+    if (!dev->fdname && (alarm || !h->sampling) &&
+        hpet_is_last_comparator(dev)) {
+        host_clock_dev_degrade(dev, "%s cannot be had: %s has one comparator "
+                               "left, which other VMs need; fd= would take it",
+                               alarm ? "alarm=device" : "sampling=off",
+                               dev->name);
+        h->sampling = true;
+    } else if (alarm) {
         host_clock_dev_start_alarm(dev);
     }
+    hpet_detach_unless_held(h);
 }
 
 /* Opening and closing */
 
-static bool hpet_open_device(HostClockDev *dev, Error **errp)
-{
-    Error *err = NULL;
-    int tries = OPEN_TRIES;
-
-    while (host_clock_dev_open(dev, &err) == -EBUSY && --tries) {
-        error_free(err);
-        err = NULL;
-        host_clock_os_sleep_ns(g_random_int_range(1, OPEN_WAIT_NS));
-    }
-    if (err && !tries) {
-        error_append_hint(&err, "All comparators of the HPET are in use, or "
-                          "the host has none.\n");
-    }
-    error_propagate(errp, err);
-    return dev->fd >= 0;
-}
-
 static bool hpet_open(HostClock *hc, Error **errp)
 {
     HostClockHpet *h = HOST_CLOCK_HPET(hc);
-    HostClockDev *dev = HOST_CLOCK_DEV(hc);
-    HostClockLook look;
 
     h->timer = host_clock_os_timer_new(HOST_CLOCK_OS_MONOTONIC, hpet_timer, h,
                                        errp);
     if (!h->timer) {
         return false;
     }
-    if (!hpet_open_device(dev, errp) ||
-        !hpet_counter_open(&h->counter, dev->fd, dev->name, errp)) {
-        host_clock_dev_close(dev);
+    if (!hpet_start_looks(h, errp)) {
         host_clock_os_timer_free(h->timer);
         return false;
     }
-    hpet_counter_look(&h->counter, &look);
-    host_clock_sampler_start(&h->sampler, &look);
-    host_clock_dev_works(dev);
-    hpet_arm_timer(h);
-    if (dev->alarm == HOST_CLOCK_ALARM_DEVICE) {
-        hpet_start_alarm(dev);
-    }
-    if (!dev->alarm_ready) {
-        host_clock_dev_close(dev);
-    }
+    hpet_hold(h);
     return true;
 }
 
 static void hpet_close(HostClock *hc)
 {
-    HostClockHpet *h = HOST_CLOCK_HPET(hc);
-
-    host_clock_os_timer_free(h->timer);
-    hpet_counter_close(&h->counter);
-    host_clock_dev_close(HOST_CLOCK_DEV(hc));
+    host_clock_os_timer_free(HOST_CLOCK_HPET(hc)->timer);
+    hpet_detach(HOST_CLOCK_HPET(hc));
 }
 
 /* The class */

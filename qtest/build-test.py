@@ -65,7 +65,7 @@ class Project:
         return subprocess.run(
             [*prefix, self.top / 'run', *args], stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=120,
-            env={**os.environ, 'XDG_CACHE_HOME': str(self.cache), **env})
+            env={**os.environ, 'XDG_CACHE_HOME': str(self.cache), 'HOST_CLOCK_BASE': '', **env})
 
     def stage(self):
         """Import the made-up tree and stage it; nothing is configured or built."""
@@ -407,15 +407,15 @@ def test_count_nothing(project):
     assert (last, status) == ('0 passed, 1 failed', 1), said
 
 
-def main(chosen):
-    tests = [(name, test) for name, test in globals().items() if name.startswith('test_')
+def main(chosen, names, fixture=Project):
+    tests = [(name, test) for name, test in names.items() if name.startswith('test_')
              and (not chosen or any(word in name for word in chosen))]
     print(f'1..{len(tests)}')
     failed = 0
     for number, (name, test) in enumerate(tests, 1):
         with tempfile.TemporaryDirectory(prefix='host-clock-build-test.') as folder:
             try:
-                skip = test(Project(Path(folder)))
+                skip = test(fixture(Path(folder)))
                 print(f'ok {number} {name}' + (f' # SKIP {skip}' if skip else ''), flush=True)
             except Exception:       # whatever it is, the next test runs
                 failed += 1
@@ -424,4 +424,5 @@ def main(chosen):
     return failed > 0
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:], globals()))

@@ -6,7 +6,7 @@
  * Every source of time x every -rtc clock= setting x every behaviour, at
  * /host-clock/<source>/<setting>/<behaviour>, by the same code.  What is
  * expected follows from the table in the documentation of host clocks and from
- * the test's own clock, never from what the emulator says.
+ * the test's own clock and models, never from what the emulator says.
  *
  * The manual clock, and qtest's clock where the source is "system", move only
  * when told, and then everything is exact.  Otherwise each test waits for a
@@ -14,61 +14,58 @@
  */
 
 #include "qemu/osdep.h"
-#include "host-clock-util.h"
-#include "qobject/qdict.h"
-
-/* How late a timer may be served, on a busy host */
-#define LATE_NS         (50 * MS)
-/* Time from one look at the registers to the next */
-#define LOOK_NS         (10 * MS)
-
-/* 1999-12-31 23:59:58: everything rolls over with the second second. */
-#define MILLENNIUM      (946684800 - 2)
-
-#define BASE_DATE       "2006-06-17T16:01:21"
-#define BASE_DATE_S     1150560081
-
-typedef struct Cell {
-    const Source *source;
-    Setting setting;
-} Cell;
-
-typedef void CellTest(Cell *cell);
+#include "host-clock-suite.h"
 
 typedef struct Test {
     Cell *cell;
     CellTest *fn;
 } Test;
 
-static VM *start(Cell *cell, const char *base, const char *args)
-{
-    return vm_start(cell->source->name, cell->setting, base, args);
-}
+/* VMs */
 
-static bool is_manual(Cell *cell)
+bool cell_is_manual(Cell *cell)
 {
     return g_str_equal(cell->source->name, "manual");
 }
 
-#define assert_between(n, low, high) \
-    do { \
-        int64_t n_ = (n); \
-        g_assert_cmpint(n_, >=, (low)); \
-        g_assert_cmpint(n_, <=, (high)); \
-    } while (0)
+VM *cell_start(Cell *cell, const char *base, const char *args)
+{
+    return vm_start(cell->source->name, cell->setting, base, args);
+}
 
-/*
- * @date is what was read when @gone had passed since rtc_set_date() set @from,
- * half a second before the first second ended.
- */
-static void check_date(int64_t date, int64_t from, Span gone)
+/* There is one at a time; NULL ends it. */
+static VM *shared_vm(Cell *cell)
+{
+    static Cell *owner;
+    static VM *vm;
+
+    if (cell == owner) {
+        return vm;
+    }
+    if (vm) {
+        vm_quit(vm);
+    }
+    vm = cell ? vm_start_with(&(VMOptions) { .machine = ",pit=off" },
+                              cell->source->name, cell->setting, "utc", "") :
+                NULL;
+    owner = cell;
+    return vm;
+}
+
+VM *cell_vm(Cell *cell)
+{
+    return shared_vm(cell);
+}
+
+/* Checks */
+
+void check_date(int64_t date, int64_t from, Span gone)
 {
     assert_between(date, from + (gone.lo + NS / 2) / NS,
                    from + (gone.hi + NS / 2) / NS);
 }
 
-/* The same with the VM's time as it is now */
-static void check_date_since(VM *vm, int64_t from, Span set)
+void check_date_since(VM *vm, int64_t from, Span set)
 {
     Span when;
     int64_t date = rtc_read_date(vm, &when);
@@ -76,591 +73,54 @@ static void check_date_since(VM *vm, int64_t from, Span set)
     check_date(date, from, span_since(set, when));
 }
 
-/* Power-on date */
-
-static int64_t utc_s(Cell *cell)
+static char *regs_to_text(const DateRegs *regs)
 {
-    return is_manual(cell) ? MANUAL_WALL_S : time(NULL);
+    const uint8_t *r = regs->r;
+
+    return g_strdup_printf("%02x %02x-%02x-%02x %02x:%02x:%02x, day %02x",
+                           r[CENTURY], r[YEAR], r[MONTH], r[DAY], r[HOURS],
+                           r[MINUTES], r[SECONDS], r[WEEKDAY]);
 }
 
-/*
- * The RTC counts whole seconds from the instant at which it was created, so it
- * is behind by less than one.
- */
-static void test_power_on(Cell *cell, const char *base)
+void check_regs_since(VM *vm, int64_t from, Span set, uint8_t reg_b)
 {
-    int64_t created = utc_s(cell), read, done, date, property;
-    VM *vm = start(cell, base, "");
-    bool told = vm_rtc_is_told(vm);
-    Span expected;
+    Span when, gone;
+    DateRegs regs = rtc_read_regs(vm, &when), expected;
+    g_autofree char *is = regs_to_text(&regs);
+    g_autofree char *should_be = NULL;
 
-    cmos_write(vm, RTC_REG_B, REG_B_24H | REG_B_DM);
-    read = utc_s(cell);
-    date = rtc_read_date(vm, NULL);
-    property = machine_rtc_time(vm);
-    done = utc_s(cell);
-
-    expected.lo = told ? created : MAX(created, read - 1);
-    expected.hi = done;
-    if (g_str_equal(base, "localtime")) {
-        expected = span_add(expected, TEST_TZ_S);
-    } else if (g_str_equal(base, BASE_DATE)) {
-        expected.lo = BASE_DATE_S;
-        expected.hi = BASE_DATE_S + (told ? 0 : done - created + 1);
-    }
-    assert_between(date, expected.lo, expected.hi);
-    assert_between(property, date, expected.hi);
-    vm_quit(vm);
-}
-
-static void test_power_on_utc(Cell *cell)
-{
-    test_power_on(cell, "utc");
-}
-
-static void test_power_on_localtime(Cell *cell)
-{
-    test_power_on(cell, "localtime");
-}
-
-static void test_power_on_date(Cell *cell)
-{
-    test_power_on(cell, BASE_DATE);
-}
-
-/* The guest sets the date */
-
-/* The offset that RTC_CHANGE should carry if the guest sets @date now */
-static int64_t offset_of(Cell *cell, const char *base, int64_t date)
-{
-    int64_t now = utc_s(cell);
-
-    return date - now - (g_str_equal(base, "localtime") ? TEST_TZ_S : 0);
-}
-
-static int64_t wait_rtc_change(VM *vm)
-{
-    QDict *event = qtest_qmp_eventwait_ref(vm->qts, "RTC_CHANGE");
-    int64_t offset = qdict_get_int(qdict_get_qdict(event, "data"), "offset");
-
-    qobject_unref(event);
-    return offset;
-}
-
-static void test_set_date_from(Cell *cell, const char *base)
-{
-    VM *vm = start(cell, base, "");
-    int64_t latest = offset_of(cell, base, MILLENNIUM), offset;
-    Span set = rtc_set_date(vm, MILLENNIUM, 6);
-
-    offset = wait_rtc_change(vm);
-    /* The later, the smaller the offset; and seconds are cut off twice. */
-    assert_between(offset, offset_of(cell, base, MILLENNIUM) -
-                   !is_manual(cell), latest + !is_manual(cell));
-    g_assert_cmpint(machine_rtc_time(vm), ==, rtc_read_date(vm, NULL));
-
-    check_date_since(vm, MILLENNIUM, set);
-    vm_quit(vm);
-}
-
-static void test_set_date_utc(Cell *cell)
-{
-    test_set_date_from(cell, "utc");
-}
-
-static void test_set_date_localtime(Cell *cell)
-{
-    test_set_date_from(cell, "localtime");
-}
-
-/*
- * Scenarios: what happens to a VM while it is looked at every few ms.  All
- * settings of a source are recorded at the same time, because most of that is
- * waiting; several tests then judge the one Recording.
- */
-
-typedef struct Sample {
-    Span when;          /* register C was read, by the RTC's time */
-    uint8_t flags;      /* register C */
-    bool irq;           /* IRQ 8, just before */
-    Span date_when;
-    int64_t date;
-    Span hpet_when;
-    uint64_t hpet;
-} Sample;
-
-typedef struct Recording {
-    bool told, hpet_told;
-    Span set;           /* the date was set to MILLENNIUM */
-    Span pie;           /* periodic interrupts were enabled */
-    Sample start;       /* right after that */
-    Moment stop, cont;
-    Sample frozen[2];   /* at the beginning and the end of the stop */
-    Span save, load;
-    GArray *samples;
-} Recording;
-
-typedef enum Scenario { RUN, STOP, RESET, MIGRATE, SCENARIO__MAX } Scenario;
-
-/* Slow enough for a busy host not to miss a period */
-#define RATE            12
-#define PERIOD_NS       (NS / 16)
-
-#define ALL_IRQS        (REG_B_UIE | REG_B_AIE | REG_B_PIE)
-
-static Sample take_sample(VM *vm)
-{
-    Sample s;
-
-    s.irq = qtest_get_irq(vm->qts, RTC_IRQ);
-    s.when.lo = vm_rtc_now(vm);
-    s.flags = cmos_read(vm, RTC_REG_C);
-    s.when.hi = vm_rtc_now(vm);
-    s.date = rtc_read_date(vm, &s.date_when);
-    s.hpet = hpet_read(vm, &s.hpet_when);
-    return s;
-}
-
-static Sample *sample(Recording *r, int i)
-{
-    return &g_array_index(r->samples, Sample, i);
-}
-
-/*
- * If the test did not get to look for so long that two periods became one
- * flag, nothing can be said.
- */
-static bool has_gaps(Recording *r)
-{
-    for (int i = 1; i < r->samples->len; i++) {
-        if (sample(r, i)->when.hi - sample(r, i - 1)->when.lo >= PERIOD_NS) {
-            return true;
+    gone = span_since(set, when);
+    for (int64_t date = from + (gone.lo + NS / 2) / NS;
+         date <= from + (gone.hi + NS / 2) / NS; date++) {
+        expected = rtc_encode_date(date, reg_b);
+        if (!memcmp(&regs, &expected, sizeof(regs))) {
+            return;
         }
     }
-    return false;
+    should_be = regs_to_text(&expected);
+    g_test_message("mode 0x%02x: %s; should be %s", reg_b, is, should_be);
+    g_test_fail();
 }
 
-/* Look at the VMs until @ns have passed. */
-static void record(VM **vms, Recording **rs, int64_t ns)
+QDict *wait_for_event(VM *vm, const char *name)
 {
-    int64_t end[SET__MAX];
-    bool more;
+    /* Nothing but a defect makes this fail, so be generous. */
+    for (int64_t end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+         g_get_monotonic_time() < end; g_usleep(1000)) {
+        QDict *event = qtest_qmp_event_ref(vm->qts, name);
 
-    for (int i = 0; i < SET__MAX; i++) {
-        end[i] = vm_rtc_now(vms[i]) + ns;
-    }
-    do {
-        more = false;
-        for (int i = 0; i < SET__MAX; i++) {
-            if (vm_rtc_now(vms[i]) <= end[i]) {
-                Sample s = take_sample(vms[i]);
-
-                g_array_append_val(rs[i]->samples, s);
-                more = true;
-            }
+        if (event) {
+            return event;
         }
-        vms_pass(vms, SET__MAX, LOOK_NS);
-    } while (more);
+        /* Whatever has been sent comes before this reply. */
+        qtest_qmp_assert_success(vm->qts, "{ 'execute': 'query-status' }");
+    }
+    g_test_message("no event %s within 10 s", name);
+    g_test_fail();
+    return NULL;
 }
-
-static Recording *prepare(VM *vm)
-{
-    Recording *r = g_new0(Recording, 1);
-
-    r->samples = g_array_new(false, false, sizeof(Sample));
-    r->told = vm_rtc_is_told(vm);
-    r->hpet_told = vm_hpet_is_told(vm);
-    hpet_enable(vm);
-    /* At midnight, which is when the second second ends */
-    cmos_write(vm, RTC_SECONDS_ALARM, 0);
-    cmos_write(vm, RTC_MINUTES_ALARM, 0);
-    cmos_write(vm, RTC_HOURS_ALARM, 0);
-    r->set = rtc_set_date(vm, MILLENNIUM, RATE);
-    r->pie.lo = vm_rtc_now(vm);
-    cmos_write(vm, RTC_REG_B, REG_B_24H | REG_B_DM | ALL_IRQS);
-    r->pie.hi = vm_rtc_now(vm);
-    r->start = take_sample(vm);
-    return r;
-}
-
-static void stop_and_cont(VM **vms, Recording **rs)
-{
-    for (int i = 0; i < SET__MAX; i++) {
-        rs[i]->stop = vm_qmp(vms[i], "stop");
-        rs[i]->frozen[0] = take_sample(vms[i]);
-    }
-    vms_pass_stopped(vms, SET__MAX, NS * 8 / 10);
-    for (int i = 0; i < SET__MAX; i++) {
-        rs[i]->frozen[1] = take_sample(vms[i]);
-        rs[i]->cont = vm_qmp(vms[i], "cont");
-    }
-}
-
-/* The destination's wall time is ahead by this much, where that can be told. */
-#define MIGRATE_WALL_NS (100 * NS)
-
-static void move_state(VM *from, VM *to, Recording *r)
-{
-    g_autofree char *path = NULL;
-    int fd = g_file_open_tmp("host-clock-test-XXXXXX", &path, NULL);
-
-    g_assert(fd >= 0);
-    close(fd);
-    r->save.lo = vm_rtc_now(from);
-    migrate_to_file(from, path);
-    r->save.hi = vm_rtc_now(from);
-    to->told_ns = from->told_ns;
-    if (g_str_equal(to->source, "manual")) {
-        vm_wall_step(to, from->told_ns + MIGRATE_WALL_NS);
-    }
-    r->load.lo = vm_rtc_now(to);
-    migrate_from_file(to, path);
-    r->load.hi = vm_rtc_now(to);
-    unlink(path);
-}
-
-static void migrate(const Source *source, VM **vms, Recording **rs)
-{
-    VM *to[SET__MAX];
-
-    for (int i = 0; i < SET__MAX; i++) {
-        to[i] = vm_start(source->name, i, "utc", "-incoming defer");
-        rs[i]->stop = vm_qmp(vms[i], "stop");
-    }
-    vms_pass_stopped(vms, SET__MAX, NS * 4 / 10);
-    for (int i = 0; i < SET__MAX; i++) {
-        move_state(vms[i], to[i], rs[i]);
-        vm_quit(vms[i]);
-        rs[i]->cont = vm_qmp(to[i], "cont");
-        vms[i] = to[i];
-    }
-}
-
-static void play(const Source *source, Scenario scenario, Recording **rs)
-{
-    VM *vms[SET__MAX];
-
-    for (int i = 0; i < SET__MAX; i++) {
-        vms[i] = vm_start(source->name, i, BASE_DATE, "");
-    }
-    for (int i = 0; i < SET__MAX; i++) {
-        rs[i] = prepare(vms[i]);
-    }
-    switch (scenario) {
-    case RUN:
-        record(vms, rs, NS * 17 / 10);
-        break;
-    case STOP:
-        stop_and_cont(vms, rs);
-        record(vms, rs, NS * 8 / 10);
-        break;
-    case RESET:
-        for (int i = 0; i < SET__MAX; i++) {
-            qtest_system_reset(vms[i]->qts);
-        }
-        record(vms, rs, NS * 6 / 10);
-        break;
-    case MIGRATE:
-        migrate(source, vms, rs);
-        record(vms, rs, NS * 11 / 10);
-        break;
-    default:
-        g_assert_not_reached();
-    }
-    for (int i = 0; i < SET__MAX; i++) {
-        vm_quit(vms[i]);
-    }
-}
-
-static bool play_without_gaps(const Source *source, Scenario scenario,
-                              Recording **rs)
-{
-    for (int n = 0; n < 10; n++) {
-        bool gaps = false;
-
-        play(source, scenario, rs);
-        for (int i = 0; i < SET__MAX; i++) {
-            gaps |= has_gaps(rs[i]);
-        }
-        if (!gaps) {
-            return true;
-        }
-        g_test_message("this host is busy; once more");
-        for (int i = 0; i < SET__MAX; i++) {
-            g_array_free(rs[i]->samples, true);
-            g_clear_pointer(&rs[i], g_free);
-        }
-    }
-    return false;
-}
-
-static Recording *recording(Cell *cell, Scenario scenario)
-{
-    /* By the source's name, an array of recordings */
-    static GHashTable *all;
-    Recording **rs;
-
-    if (!all) {
-        all = g_hash_table_new(g_str_hash, g_str_equal);
-    }
-    rs = g_hash_table_lookup(all, cell->source->name);
-    if (!rs) {
-        rs = g_new0(Recording *, SCENARIO__MAX * SET__MAX);
-        g_hash_table_insert(all, cell->source->name, rs);
-    }
-    rs += scenario * SET__MAX;
-    if (!rs[0] && !play_without_gaps(cell->source, scenario, rs)) {
-        g_test_skip("this host is too busy: it missed periods of 62 ms "
-                    "in each of 10 attempts");
-    }
-    return rs[cell->setting];
-}
-
-/* Judging a run */
-
-static void test_rate(Cell *cell)
-{
-    Recording *r = recording(cell, RUN);
-
-    for (int i = 0; r && i < r->samples->len && !g_test_failed(); i++) {
-        Sample *s = sample(r, i);
-
-        check_date(s->date, MILLENNIUM, span_since(r->set, s->date_when));
-    }
-}
-
-/* @flag is raised at @first and every @period_ns from then on. */
-static void check_flag(Recording *r, uint8_t flag, Span first,
-                       int64_t period_ns)
-{
-    int64_t late_ns = r->told ? 0 : LATE_NS;
-    Sample *s = &r->start;
-    Span due = first;
-
-    for (int i = 0; i < r->samples->len && !g_test_failed(); i++) {
-        int64_t before = s->when.lo;
-
-        s = sample(r, i);
-        if (s->flags & flag) {
-            /* Not early, so none is doubled; not late, so none is lost. */
-            g_assert_cmpint(s->when.hi, >=, due.lo);
-            g_assert_cmpint(before, <=, due.hi + late_ns);
-            g_assert_true(s->flags & REG_C_IRQF);
-            due = span_add(due, period_ns);
-        }
-        if (r->told) {
-            g_assert_cmpint(s->irq, ==, !!(s->flags & REG_C_IRQF));
-        } else if (s->irq) {
-            g_assert_true(s->flags & REG_C_IRQF);
-        }
-    }
-    g_assert_cmpint(s->when.lo, <=, due.hi + late_ns);
-}
-
-static void check_periodic(Recording *r, Span from)
-{
-    /* Periods are counted in whole cycles of 32768 Hz. */
-    from.lo -= RTC_CYCLE_NS;
-    from.hi += 1;
-    check_flag(r, REG_C_PF, span_add(from, PERIOD_NS), PERIOD_NS);
-}
-
-static void test_periodic(Cell *cell)
-{
-    Recording *r = recording(cell, RUN);
-
-    if (r) {
-        check_periodic(r, r->pie);
-    }
-}
-
-static void test_update(Cell *cell)
-{
-    Recording *r = recording(cell, RUN);
-
-    if (r) {
-        check_flag(r, REG_C_UF, span_add(r->set, NS / 2), NS);
-    }
-}
-
-/* At midnight, once */
-static void test_alarm(Cell *cell)
-{
-    Recording *r = recording(cell, RUN);
-
-    if (r) {
-        check_flag(r, REG_C_AF, span_add(r->set, NS + NS / 2), 86400 * NS);
-    }
-}
-
-static void check_hpet(uint64_t ticks, Span gone)
-{
-    assert_between(ticks * HPET_TICK_NS, gone.lo - HPET_TICK_NS,
-                   gone.hi + HPET_TICK_NS);
-}
-
-static void test_hpet_rate(Cell *cell)
-{
-    Recording *r = recording(cell, RUN);
-    uint64_t last = 0;
-
-    for (int i = 0; r && i < r->samples->len && !g_test_failed(); i++) {
-        Sample *s = sample(r, i);
-
-        g_assert_cmpint(s->hpet, >=, last);
-        last = s->hpet;
-        check_hpet(s->hpet - r->start.hpet,
-                   span_since(r->start.hpet_when, s->hpet_when));
-    }
-}
-
-/* Judging a stop and a reset */
-
-/* The time that the VM has run from @from to @to, stopped from @s to @c */
-static Span run_time(Span from, Span s, Span c, Span to)
-{
-    Span a = span_since(from, s), b = span_since(c, to);
-
-    return (Span) { a.lo + b.lo, a.hi + b.hi };
-}
-
-static void check_hpet_after_cont(Recording *r)
-{
-    uint64_t last = r->start.hpet;
-
-    for (int i = 0; i < r->samples->len && !g_test_failed(); i++) {
-        Sample *s = sample(r, i);
-
-        g_assert_cmpint(s->hpet, >=, last);
-        last = s->hpet;
-        check_hpet(s->hpet - r->start.hpet,
-                   run_time(r->start.hpet_when, r->stop.hpet, r->cont.hpet,
-                            s->hpet_when));
-    }
-}
-
-static void test_stop(Cell *cell)
-{
-    Recording *r = recording(cell, STOP);
-    bool vm = cell->setting == SET_VM;
-
-    if (!r) {
-        return;
-    }
-    for (int i = 0; i < ARRAY_SIZE(r->frozen); i++) {
-        Sample *s = &r->frozen[i];
-
-        check_date(s->date, MILLENNIUM,
-                   span_since(r->set, vm ? r->stop.rtc : s->date_when));
-    }
-    /* Up to where the next second ends under any setting */
-    for (int i = 0; i < r->samples->len && !g_test_failed(); i++) {
-        Sample *s = sample(r, i);
-
-        check_date(s->date, MILLENNIUM,
-                   vm ? run_time(r->set, r->stop.rtc, r->cont.rtc, s->date_when)
-                      : span_since(r->set, s->date_when));
-    }
-}
-
-static void test_hpet_stop(Cell *cell)
-{
-    Recording *r = recording(cell, STOP);
-
-    if (r) {
-        g_assert_cmpint(r->frozen[0].hpet, ==, r->frozen[1].hpet);
-        check_hpet(r->frozen[0].hpet - r->start.hpet,
-                   span_since(r->start.hpet_when, r->stop.hpet));
-        check_hpet_after_cont(r);
-    }
-}
-
-/* Time goes on, and the date that the guest has set stays. */
-static void test_reset(Cell *cell)
-{
-    Recording *r = recording(cell, RESET);
-
-    for (int i = 0; r && i < r->samples->len && !g_test_failed(); i++) {
-        Sample *s = sample(r, i);
-
-        check_date(s->date, MILLENNIUM, span_since(r->set, s->date_when));
-        /* No periodic interrupt and no alarm until the guest wants them */
-        g_assert_true(!(s->flags & REG_C_IRQF) || s->flags & REG_C_UF);
-    }
-}
-
-/* Judging a migration */
-
-static void check_migrated_date(Cell *cell, Recording *r, Sample *s)
-{
-    Span when = s->date_when, save, since_load;
-
-    switch (cell->setting) {
-    case SET_HOST:
-        /* The destination's wall time */
-        when = span_add(when, is_manual(cell) ? MIGRATE_WALL_NS : 0);
-        check_date(s->date, MILLENNIUM, span_since(r->set, when));
-        break;
-    case SET_RT:
-        /* On from the registers: seconds start when they are loaded. */
-        save = span_since(r->set, r->save);
-        since_load = span_since(r->load, when);
-        assert_between(s->date,
-                       MILLENNIUM + (save.lo + NS / 2) / NS +
-                       since_load.lo / NS,
-                       MILLENNIUM + (save.hi + NS / 2) / NS +
-                       since_load.hi / NS);
-        break;
-    case SET_VM:
-        check_date(s->date, MILLENNIUM,
-                   run_time(r->set, r->stop.rtc, r->cont.rtc, when));
-        break;
-    default:
-        g_assert_not_reached();
-    }
-}
-
-static void test_migrate(Cell *cell)
-{
-    Recording *r = recording(cell, MIGRATE);
-
-    for (int i = 0; r && i < r->samples->len && !g_test_failed(); i++) {
-        check_migrated_date(cell, r, sample(r, i));
-    }
-}
-
-static void test_hpet_migrate(Cell *cell)
-{
-    Recording *r = recording(cell, MIGRATE);
-
-    if (r) {
-        check_hpet_after_cont(r);
-    }
-}
-
 
 /* The list */
-
-static const struct {
-    const char *name;
-    CellTest *fn;
-} tests[] = {
-    { "power-on/utc", test_power_on_utc },
-    { "power-on/localtime", test_power_on_localtime },
-    { "power-on/date", test_power_on_date },
-    { "set-date/utc", test_set_date_utc },
-    { "set-date/localtime", test_set_date_localtime },
-    { "reset", test_reset },
-    { "rate", test_rate },
-    { "periodic", test_periodic },
-    { "update", test_update },
-    { "alarm", test_alarm },
-    { "hpet-rate", test_hpet_rate },
-    { "stop", test_stop },
-    { "hpet-stop", test_hpet_stop },
-    { "migrate", test_migrate },
-    { "hpet-migrate", test_hpet_migrate },
-};
 
 static void run_test(const void *opaque)
 {
@@ -673,7 +133,7 @@ static void run_test(const void *opaque)
     }
 }
 
-static void add_test(Cell *cell, const char *name, CellTest *fn)
+void add_test(Cell *cell, const char *name, CellTest *fn)
 {
     Test *test = g_new(Test, 1);
     g_autofree char *path = g_strdup_printf("/host-clock/%s/%s/%s",
@@ -690,13 +150,20 @@ static void add_cell(const Source *source, Setting setting)
 
     cell->source = source;
     cell->setting = setting;
-    for (int i = 0; i < ARRAY_SIZE(tests); i++) {
-        add_test(cell, tests[i].name, tests[i].fn);
-    }
+    add_date_tests(cell);
+    add_update_tests(cell);
+    add_periodic_tests(cell);
+    add_alarm_tests(cell);
+    add_hpet_tests(cell);
+    add_run_tests(cell);
+    add_step_tests(cell);
+    add_move_tests(cell);
 }
 
 int main(int argc, char **argv)
 {
+    int status;
+
     g_setenv("TZ", TEST_TZ, true);
     g_test_init(&argc, &argv, NULL);
     /* So that one behaviour that is wrong does not hide the others */
@@ -707,5 +174,7 @@ int main(int argc, char **argv)
             add_cell(source, setting);
         }
     }
-    return g_test_run();
+    status = g_test_run();
+    shared_vm(NULL);
+    return status;
 }

@@ -13,6 +13,11 @@
 
 const char *const setting_names[SET__MAX] = { "host", "rt", "vm" };
 
+int host_clock_slowness(void)
+{
+    return g_getenv("HOST_CLOCK_LAB") ? 5 : 1;
+}
+
 /* Sources */
 
 /* NAME  DESCRIPTION [not available: REASON] */
@@ -73,44 +78,63 @@ Span span_add(Span a, int64_t ns)
     return (Span) { a.lo + ns, a.hi + ns };
 }
 
-static bool is_manual(VM *vm)
+bool vm_is_manual(VM *vm)
 {
     return g_str_equal(vm->source, "manual");
 }
 
-/* With these, qtest's clock is the time of the vm view. */
+bool source_is_system(const char *source)
+{
+    return g_str_equal(source, "default") || g_str_equal(source, "system");
+}
+
 static bool is_system(VM *vm)
 {
-    return g_str_equal(vm->source, "default") ||
-           g_str_equal(vm->source, "system");
+    return source_is_system(vm->source);
 }
 
 bool vm_rtc_is_told(VM *vm)
 {
-    return is_manual(vm) || (is_system(vm) && vm->setting == SET_VM);
+    return vm_is_manual(vm) || (is_system(vm) && vm->setting == SET_VM);
 }
 
 bool vm_hpet_is_told(VM *vm)
 {
-    return is_manual(vm) || is_system(vm);
+    return vm_is_manual(vm) || is_system(vm);
+}
+
+static int64_t os_now(clockid_t id)
+{
+    struct timespec ts;
+
+    clock_gettime(id, &ts);
+    return ts.tv_sec * NS + ts.tv_nsec;
 }
 
 static int64_t host_now(void)
 {
-    struct timespec ts;
+    return os_now(CLOCK_MONOTONIC);
+}
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * NS + ts.tv_nsec;
+static int64_t told_now(VM *vm)
+{
+    return vm_is_manual(vm) ? vm->manual_ns : vm->virtual_ns;
 }
 
 int64_t vm_rtc_now(VM *vm)
 {
-    return vm_rtc_is_told(vm) ? vm->told_ns : host_now();
+    return vm_rtc_is_told(vm) ? told_now(vm) : host_now();
 }
 
 int64_t vm_hpet_now(VM *vm)
 {
-    return vm_hpet_is_told(vm) ? vm->told_ns : host_now();
+    return vm_hpet_is_told(vm) ? told_now(vm) : host_now();
+}
+
+int64_t vm_wall_now(VM *vm)
+{
+    return vm_is_manual(vm) ? vm->manual_wall_ns + vm->manual_ns :
+                              os_now(CLOCK_REALTIME);
 }
 
 static void host_wait(int64_t ns)
@@ -127,7 +151,7 @@ static void manual_advance(VM *vm, int64_t ns)
     qtest_qmp_assert_success(vm->qts, "{ 'execute': 'host-clock-advance',"
                              " 'arguments': { 'id': %s, 'ns': %" PRId64 " } }",
                              MANUAL_ID, ns);
-    vm->told_ns += ns;
+    vm->manual_ns += ns;
 }
 
 void vms_pass(VM **vms, int n, int64_t ns)
@@ -135,11 +159,11 @@ void vms_pass(VM **vms, int n, int64_t ns)
     bool wait = false;
 
     for (int i = 0; i < n; i++) {
-        if (is_manual(vms[i])) {
+        if (vm_is_manual(vms[i])) {
             manual_advance(vms[i], ns);
         } else if (is_system(vms[i])) {
             qtest_clock_step(vms[i]->qts, ns);
-            vms[i]->told_ns += ns;
+            vms[i]->virtual_ns += ns;
         }
         wait |= !vm_rtc_is_told(vms[i]);
     }
@@ -153,13 +177,22 @@ void vm_pass(VM *vm, int64_t ns)
     vms_pass(&vm, 1, ns);
 }
 
+void vm_pass_until(VM *vm, int64_t ns)
+{
+    int64_t left = ns - vm_rtc_now(vm);
+
+    if (left > 0) {
+        vm_pass(vm, left);
+    }
+}
+
 /* qtest's clock is the VM's and stands still with it. */
 void vms_pass_stopped(VM **vms, int n, int64_t ns)
 {
     bool wait = false;
 
     for (int i = 0; i < n; i++) {
-        if (is_manual(vms[i])) {
+        if (vm_is_manual(vms[i])) {
             manual_advance(vms[i], ns);
         } else {
             wait = true;
@@ -175,31 +208,53 @@ void vm_wall_step(VM *vm, int64_t ns)
     qtest_qmp_assert_success(vm->qts, "{ 'execute': 'host-clock-step',"
                              " 'arguments': { 'id': %s, 'ns': %" PRId64 " } }",
                              MANUAL_ID, ns);
+    vm->manual_wall_ns += ns;
 }
 
 /* VM */
 
-VM *vm_start(const char *source, Setting setting, const char *base,
-             const char *args)
+static char *clock_args(VM *vm)
+{
+    g_autoptr(GDateTime) wall = g_date_time_new_from_unix_utc(
+        vm->manual_wall_ns / NS);
+    g_autofree char *text = g_date_time_format(wall, "%Y-%m-%dT%H:%M:%S");
+
+    if (vm_is_manual(vm)) {
+        return g_strdup_printf("-object host-clock-manual,id=" MANUAL_ID
+                               ",wall=%s -machine host-clock=" MANUAL_ID,
+                               text);
+    }
+    if (g_str_equal(vm->source, "default")) {
+        return g_strdup("");
+    }
+    return g_strdup_printf("-clock %s", vm->source);
+}
+
+VM *vm_start_with(const VMOptions *options, const char *source,
+                  Setting setting, const char *base, const char *args)
 {
     VM *vm = g_new0(VM, 1);
     g_autofree char *clock = NULL;
+    g_autofree char *line = NULL;
 
     vm->source = source;
     vm->setting = setting;
-    if (is_manual(vm)) {
-        clock = g_strdup("-object host-clock-manual,id=" MANUAL_ID
-                         ",wall=" MANUAL_WALL
-                         " -machine host-clock=" MANUAL_ID);
-    } else if (g_str_equal(source, "default")) {
-        clock = g_strdup("");
-    } else {
-        clock = g_strdup_printf("-clock %s", source);
+    vm->manual_wall_ns = (options->manual_wall_s ?: MANUAL_WALL_S) * NS;
+    clock = clock_args(vm);
+    line = g_strdup_printf("-machine pc%s -nodefaults %s "
+                           "-rtc base=%s,clock=%s %s", options->machine ?: "",
+                           clock, base, setting_names[setting], args);
+    vm->qts = qtest_init_with_env(options->binary, line, true);
+    if (!options->real_irqs) {
+        qtest_irq_intercept_in(vm->qts, "ioapic");
     }
-    vm->qts = qtest_initf("-machine pc -nodefaults %s -rtc base=%s,clock=%s %s",
-                          clock, base, setting_names[setting], args);
-    qtest_irq_intercept_in(vm->qts, "ioapic");
     return vm;
+}
+
+VM *vm_start(const char *source, Setting setting, const char *base,
+             const char *args)
+{
+    return vm_start_with(&(VMOptions) {}, source, setting, base, args);
 }
 
 void vm_quit(VM *vm)
@@ -232,55 +287,108 @@ void cmos_write(VM *vm, uint8_t reg, uint8_t value)
     qtest_outb(vm->qts, 0x71, value);
 }
 
+bool vm_irq(VM *vm)
+{
+    return qtest_get_irq(vm->qts, RTC_IRQ);
+}
+
+uint8_t rtc_encode(int value, uint8_t reg_b)
+{
+    return reg_b & REG_B_DM ? value : value / 10 << 4 | value % 10;
+}
+
+/* In 12 h mode it is 12, 1 to 11; the highest bit says PM. */
+uint8_t rtc_encode_hour(int hour, uint8_t reg_b)
+{
+    if (reg_b & REG_B_24H) {
+        return rtc_encode(hour, reg_b);
+    }
+    return rtc_encode(hour % 12 ?: 12, reg_b) | (hour < 12 ? 0 : 0x80);
+}
+
+DateRegs rtc_encode_date(int64_t date, uint8_t reg_b)
+{
+    g_autoptr(GDateTime) dt = g_date_time_new_from_unix_utc(date);
+    int year = g_date_time_get_year(dt);
+
+    return (DateRegs) { {
+        [SECONDS] = rtc_encode(g_date_time_get_second(dt), reg_b),
+        [MINUTES] = rtc_encode(g_date_time_get_minute(dt), reg_b),
+        [HOURS] = rtc_encode_hour(g_date_time_get_hour(dt), reg_b),
+        /* Sunday is 1 to the RTC, 7 to GLib. */
+        [WEEKDAY] = rtc_encode(g_date_time_get_day_of_week(dt) % 7 + 1, reg_b),
+        [DAY] = rtc_encode(g_date_time_get_day_of_month(dt), reg_b),
+        [MONTH] = rtc_encode(g_date_time_get_month(dt), reg_b),
+        [YEAR] = rtc_encode(year % 100, reg_b),
+        [CENTURY] = rtc_encode(year / 100, reg_b),
+    } };
+}
+
+static const uint8_t date_regs[DATE_REG__MAX] = {
+    RTC_SECONDS, RTC_MINUTES, RTC_HOURS, RTC_DAY_OF_WEEK, RTC_DAY_OF_MONTH,
+    RTC_MONTH, RTC_YEAR, RTC_CENTURY
+};
+
+DateRegs rtc_read_regs(VM *vm, Span *when)
+{
+    DateRegs regs;
+
+    do {
+        when->lo = vm_rtc_now(vm);
+        for (int i = 0; i < DATE_REG__MAX; i++) {
+            regs.r[i] = cmos_read(vm, date_regs[i]);
+        }
+        when->hi = vm_rtc_now(vm);
+        /* The clock may have moved on between the first and the last. */
+    } while (cmos_read(vm, RTC_SECONDS) != regs.r[SECONDS]);
+    return regs;
+}
+
+void rtc_write_regs(VM *vm, const DateRegs *regs)
+{
+    for (int i = 0; i < DATE_REG__MAX; i++) {
+        cmos_write(vm, date_regs[i], regs->r[i]);
+    }
+}
+
 int64_t rtc_read_date(VM *vm, Span *when)
 {
     Span span;
-    int sec, min, hour, day, month, year;
-    g_autoptr(GDateTime) date = NULL;
-
-    do {
-        span.lo = vm_rtc_now(vm);
-        sec = cmos_read(vm, RTC_SECONDS);
-        min = cmos_read(vm, RTC_MINUTES);
-        hour = cmos_read(vm, RTC_HOURS);
-        day = cmos_read(vm, RTC_DAY_OF_MONTH);
-        month = cmos_read(vm, RTC_MONTH);
-        year = cmos_read(vm, RTC_YEAR) + 100 * cmos_read(vm, RTC_CENTURY);
-        span.hi = vm_rtc_now(vm);
-    } while (cmos_read(vm, RTC_SECONDS) != sec);
+    DateRegs regs = rtc_read_regs(vm, &span);
+    const uint8_t *r = regs.r;
+    g_autoptr(GDateTime) date = g_date_time_new_utc(
+        r[YEAR] + 100 * r[CENTURY], r[MONTH], r[DAY], r[HOURS], r[MINUTES],
+        r[SECONDS]);
 
     if (when) {
         *when = span;
     }
-    date = g_date_time_new_utc(year, month, day, hour, min, sec);
     if (!date) {
-        g_test_message("no date: %d-%d-%d %d:%d:%d", year, month, day, hour,
-                       min, sec);
+        g_test_message("no date: %d%02d-%d-%d %d:%d:%d", r[CENTURY], r[YEAR],
+                       r[MONTH], r[DAY], r[HOURS], r[MINUTES], r[SECONDS]);
         return -1;
     }
     return g_date_time_to_unix(date);
 }
 
-Span rtc_set_date(VM *vm, int64_t date, uint8_t rate)
+Span rtc_set_date_in(VM *vm, int64_t date, uint8_t rate, uint8_t reg_b)
 {
-    g_autoptr(GDateTime) dt = g_date_time_new_from_unix_utc(date);
+    DateRegs regs = rtc_encode_date(date, reg_b);
     Span when;
 
-    cmos_write(vm, RTC_REG_B, REG_B_24H | REG_B_DM);
+    cmos_write(vm, RTC_REG_B, reg_b);
     cmos_write(vm, RTC_REG_A, 0x70 | rate);
-    cmos_write(vm, RTC_SECONDS, g_date_time_get_second(dt));
-    cmos_write(vm, RTC_MINUTES, g_date_time_get_minute(dt));
-    cmos_write(vm, RTC_HOURS, g_date_time_get_hour(dt));
-    cmos_write(vm, RTC_DAY_OF_WEEK, g_date_time_get_day_of_week(dt) % 7 + 1);
-    cmos_write(vm, RTC_DAY_OF_MONTH, g_date_time_get_day_of_month(dt));
-    cmos_write(vm, RTC_MONTH, g_date_time_get_month(dt));
-    cmos_write(vm, RTC_YEAR, g_date_time_get_year(dt) % 100);
-    cmos_write(vm, RTC_CENTURY, g_date_time_get_year(dt) / 100);
+    rtc_write_regs(vm, &regs);
     cmos_read(vm, RTC_REG_C);
     when.lo = vm_rtc_now(vm);
     cmos_write(vm, RTC_REG_A, 0x20 | rate);
     when.hi = vm_rtc_now(vm);
     return when;
+}
+
+Span rtc_set_date(VM *vm, int64_t date, uint8_t rate)
+{
+    return rtc_set_date_in(vm, date, rate, REG_B_24H | REG_B_DM);
 }
 
 int64_t machine_rtc_time(VM *vm)
@@ -334,6 +442,26 @@ static void wait_for_migration(VM *vm)
     }
 }
 
+char *temporary_file(void)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("host-clock-test-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    return path;
+}
+
+void vm_continue_clocks(VM *to, VM *from)
+{
+    to->manual_ns = from->manual_ns;
+    to->manual_wall_ns -= from->manual_ns;
+    if (from->virtual_ns) {
+        qtest_clock_set(to->qts, from->virtual_ns);
+        to->virtual_ns = from->virtual_ns;
+    }
+}
+
 void migrate_to_file(VM *vm, const char *path)
 {
     g_autofree char *uri = g_strdup_printf("file:%s", path);
@@ -347,9 +475,6 @@ void migrate_from_file(VM *vm, const char *path)
 {
     g_autofree char *uri = g_strdup_printf("file:%s", path);
 
-    if (is_system(vm) && vm->told_ns) {
-        qtest_clock_set(vm->qts, vm->told_ns);
-    }
     qtest_qmp_assert_success(vm->qts, "{ 'execute': 'migrate-incoming',"
                              " 'arguments': { 'uri': %s } }", uri);
     wait_for_migration(vm);

@@ -46,16 +46,35 @@ typedef enum Setting { SET_HOST, SET_RT, SET_VM, SET__MAX } Setting;
 
 extern const char *const setting_names[SET__MAX];
 
+/**
+ * VM:
+ * @qts: the emulator
+ * @source: name of its host clock
+ * @setting: of -rtc clock=
+ * @manual_ns: how far the test has advanced the manual clock
+ * @manual_wall_ns: the wall time of the manual clock, less @manual_ns
+ * @virtual_ns: where the test has set QEMU_CLOCK_VIRTUAL
+ */
 typedef struct VM {
     QTestState *qts;
     const char *source;
     Setting setting;
-    /* How far the test has moved the manual clock, or QEMU_CLOCK_VIRTUAL */
-    int64_t told_ns;
+    int64_t manual_ns;
+    int64_t manual_wall_ns;
+    int64_t virtual_ns;
 } VM;
+
+/*
+ * How many times later than elsewhere things may be: the lab is emulated, and
+ * an emulator in it twice over.
+ */
+int host_clock_slowness(void);
 
 /* The output of -clock help; "default" comes first.  The last name is NULL. */
 const Source *host_clock_sources(void);
+
+/* With these, qtest's clock is the time of the vm view. */
+bool source_is_system(const char *source);
 
 Span span_since(Span from, Span to);
 Span span_add(Span a, int64_t ns);
@@ -71,10 +90,29 @@ Span span_add(Span a, int64_t ns);
  */
 VM *vm_start(const char *source, Setting setting, const char *base,
              const char *args);
-void vm_quit(VM *vm);
 
 #define MANUAL_WALL     "2026-03-01T12:00:00"
 #define MANUAL_WALL_S   1772366400
+
+/**
+ * VMOptions: what is seldom asked for
+ * @binary: environment variable that names the emulator, or NULL for ours
+ * @machine: what follows -machine pc, or NULL
+ * @manual_wall_s: with what the manual clock starts; 0 for MANUAL_WALL_S
+ * @real_irqs: let interrupts reach the APIC; vm_irq() cannot be used then
+ */
+typedef struct VMOptions {
+    const char *binary;
+    const char *machine;
+    int64_t manual_wall_s;
+    bool real_irqs;
+} VMOptions;
+
+VM *vm_start_with(const VMOptions *options, const char *source,
+                  Setting setting, const char *base, const char *args);
+void vm_quit(VM *vm);
+
+bool vm_is_manual(VM *vm);
 
 /* Whether the time of the RTC, or of the HPET, moves by vm_pass() alone */
 bool vm_rtc_is_told(VM *vm);
@@ -84,8 +122,13 @@ bool vm_hpet_is_told(VM *vm);
 int64_t vm_rtc_now(VM *vm);
 int64_t vm_hpet_now(VM *vm);
 
+/* The UTC of the VM's host clock */
+int64_t vm_wall_now(VM *vm);
+
 /* Let at least @ns pass, in running and in stopped VMs. */
 void vm_pass(VM *vm, int64_t ns);
+/* Let time pass until vm_rtc_now() is @ns, or at least that. */
+void vm_pass_until(VM *vm, int64_t ns);
 void vms_pass(VM **vms, int n, int64_t ns);
 void vms_pass_stopped(VM **vms, int n, int64_t ns);
 
@@ -99,8 +142,27 @@ typedef struct Moment {
 
 Moment vm_qmp(VM *vm, const char *command);
 
+bool vm_irq(VM *vm);
+
 uint8_t cmos_read(VM *vm, uint8_t reg);
 void cmos_write(VM *vm, uint8_t reg, uint8_t value);
+
+/* The registers of the date, and the century's; register B says how */
+typedef enum DateReg {
+    SECONDS, MINUTES, HOURS, WEEKDAY, DAY, MONTH, YEAR, CENTURY, DATE_REG__MAX
+} DateReg;
+
+typedef struct DateRegs {
+    uint8_t r[DATE_REG__MAX];
+} DateRegs;
+
+uint8_t rtc_encode(int value, uint8_t reg_b);
+uint8_t rtc_encode_hour(int hour, uint8_t reg_b);
+DateRegs rtc_encode_date(int64_t date, uint8_t reg_b);
+
+/* All of them, from the same second */
+DateRegs rtc_read_regs(VM *vm, Span *when);
+void rtc_write_regs(VM *vm, const DateRegs *regs);
 
 /* The date in the registers, which must be in binary and 24 h mode */
 int64_t rtc_read_date(VM *vm, Span *when);
@@ -110,12 +172,23 @@ int64_t rtc_read_date(VM *vm, Span *when);
  * after the instant that is returned.  All interrupts are off afterwards.
  */
 Span rtc_set_date(VM *vm, int64_t date, uint8_t rate);
+Span rtc_set_date_in(VM *vm, int64_t date, uint8_t rate, uint8_t reg_b);
 
 /* The machine's property rtc-time */
 int64_t machine_rtc_time(VM *vm);
 
 void hpet_enable(VM *vm);
 uint64_t hpet_read(VM *vm, Span *when);
+
+/* The path of a new empty file; unlink() and g_free() it. */
+char *temporary_file(void);
+
+/*
+ * Let the clocks of @to, of which nothing has been told yet, go on where those
+ * of @from are: its QEMU_CLOCK_VIRTUAL, which a real migration takes along,
+ * and vm_rtc_now().
+ */
+void vm_continue_clocks(VM *to, VM *from);
 
 void migrate_to_file(VM *vm, const char *path);
 void migrate_from_file(VM *vm, const char *path);

@@ -6,7 +6,7 @@
 
 . "$(dirname "$0")/env.sh"
 
-suites=(unit qtest upstream guest stock-faults differential mutation sanitizers
+suites=(unit qtest upstream guest lab stock-faults differential mutation sanitizers
         fuzz style build)
 case ${1:-} in
 -h | --help)

@@ -16,6 +16,10 @@ from pathlib import Path
 POINT = re.compile(r'^( *)(not )?ok\b *\d* *-? *([^#]*)(?:# *(SKIP|TODO)\S* *(.*))?$', re.I)
 CLOSING = re.compile(r'^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.M)
 
+# /host-clock/<source>/<setting>/<behaviour>
+SETTINGS, RESULTS = ('host', 'rt', 'vm'), ('passed', 'failed', 'skipped')
+CELL = re.compile(rf'/host-clock/([^/]+)/({"|".join(SETTINGS)})/')
+
 
 def tap_points(text):
     """(result, name, reason) of each TAP point; parents of subtests left out."""
@@ -34,6 +38,18 @@ def tap_points(text):
             yield 'failed', name.strip(), ''
         else:
             yield 'passed', name.strip(), ''
+
+
+def print_cells(cells):
+    """What the conformance suite of host clocks ran, per source and setting."""
+    if not cells:
+        return
+    print(f'\n{"host clock":12}' + ''.join(f'{"clock=" + setting:>22}' for setting in SETTINGS))
+    for source in dict.fromkeys(source for source, _ in cells):
+        print(f'{source:12}' + ''.join(
+            f'{"/".join(str(cells[source, setting][r]) for r in RESULTS):>22}'
+            for setting in SETTINGS))
+    print(f'{"":12}({", ".join(RESULTS)})')
 
 
 def count(entry):
@@ -70,8 +86,12 @@ def read_log(path):
 
 def main(path, status):
     suites, total, notes = defaultdict(Counter), Counter(), []
+    cells = defaultdict(Counter)
     for entry in read_log(Path(path)):
         counts, said = count(entry)
+        for result, name, _ in tap_points(entry.get('stdout') or ''):
+            if cell := CELL.search(name):
+                cells[cell.groups()][result] += 1
         suite = entry['name'].split(' / ')[0].split(':')[-1]
         suites[suite] += counts
         total += counts
@@ -82,6 +102,7 @@ def main(path, status):
     for suite, counts in suites.items():
         print(f'{suite:12}{sum(counts.values()):8}{counts["passed"]:8}'
               f'{counts["failed"]:8}{counts["skipped"]:9}')
+    print_cells(cells)
     if not total:
         total['failed'] = 1
         print('no test ran')

@@ -21,4 +21,11 @@ export G_TEST_DBUS_DAEMON=$src/tests/dbus-vmstate-daemon.sh
 export G_TEST_SRCDIR=$src/${1%/*}
 export G_TEST_BUILDDIR=$obj/${1%/*}
 export PYTHON=/usr/bin/python3
+# Migration to and from QEMU without the series
+stock=$HOST_CLOCK_BUILD/stock/obj/qemu-system-x86_64
+[ ! -x "$stock" ] || export QTEST_QEMU_BINARY_STOCK=$stock
+
+case $1 in
+*/host-clock-test) exec "$HOST_CLOCK_ROOT/scripts/run-by-source.py" "./$1" ;;
+esac
 exec "./$1" --tap -k

@@ -279,22 +279,35 @@ def main(args):
     if (options.first is not None or options.no_build) and not options.verify:
         raise TreeError('--first and --no-build say how to --verify: give that too')
 
+    import series_verify
+    submitter = find_submitter() if options.signoff else None
+    if not options.verify:
+        compose_and_write(options, submitter)
+        return 0
+    with series_verify.at_work(options) as work:
+        base, folder, mails, out = compose_and_write(options, submitter)
+        # Its own copy: whoever composes again in the meantime writes others.
+        shutil.rmtree(work / 'mails', ignore_errors=True)
+        shutil.copytree(out, work / 'mails')
+        mails = [work / 'mails' / mail.name for mail in mails]
+        return series_verify.verify(mails, base, folder, work / 'mails', options, submitter)
+
+
+def compose_and_write(options, submitter):
+    """What is printed is what the mails hold."""
     base, folder = tree.base_commit(), tree.series(STOCK)
     out = ROOT / 'build' / 'series' / folder.name
-    submitter = find_submitter() if options.signoff else None
     out.mkdir(parents=True, exist_ok=True)
-    top = private_tree(tree.BUILD / 'series-tree', base)
-    done = compose(top, base, folder, submitter)
-    mails = write_mails(top, base, out, submitter)
+    with tempfile.TemporaryDirectory(prefix='series-tree.', dir=tree.BUILD) as scratch:
+        top = private_tree(Path(scratch) / 'src', base)
+        done = compose(top, base, folder, submitter)
+        mails = write_mails(top, base, out, submitter)
     for number, (group, subject, new) in enumerate(done, 1):
         print(f'{number:3} {group:14}{subject}' + (f'  [{len(new)} new]' if new else ''))
     print(f'== {len(mails) - 1} mails and a cover letter in {out.relative_to(ROOT)}')
     if options.quilt:
         print(f'== Debian patches in {write_quilt(mails, out).relative_to(ROOT)}')
-    if not options.verify:
-        return 0
-    import series_verify
-    return series_verify.verify(mails, base, folder, out, options, submitter)
+    return base, folder, mails, out
 
 
 if __name__ == '__main__':

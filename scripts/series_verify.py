@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What ./run series --verify does with the mails; see series.py."""
 
+import contextlib
+import fcntl
 import fnmatch
 import os
 import re
@@ -159,7 +161,7 @@ def check_quilt(out, top, base):
     dsc = sorted(tree.SOURCE.glob('qemu_*.dsc'))
     if not dsc:
         return "not checked against Debian's package: it is not in the cache"
-    source = WORK / 'debian'
+    source = top.with_name('debian')
     shutil.rmtree(source, ignore_errors=True)
     for command in (['dpkg-source', '--no-check', '-x', dsc[-1], source],
                     ['cp', '-r', out / 'debian', source],
@@ -189,6 +191,23 @@ def verify_mail(top, number, mail, options, submitter):
         print('   exception:', line)
 
 
+def work_folder(options):
+    return WORK if not options.no_build else WORK.with_name('series-apply')
+
+
+@contextlib.contextmanager
+def at_work(options):
+    """Nobody else may verify in the same folder meanwhile, for hours perhaps."""
+    folder = work_folder(options)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / '.lock').open('w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TreeError(f'another ./run series --verify is at work in {folder}') from None
+        yield folder
+
+
 def start_tree(top, base):
     """Back to the base; objects that were built before stay of use."""
     import series
@@ -201,7 +220,7 @@ def start_tree(top, base):
 
 
 def verify(mails, base, folder, out, options, submitter):
-    top = WORK / 'src'
+    top = work_folder(options) / 'src'
     start_tree(top, base)
     last = len(mails) - 1 if options.first is None else min(options.first, len(mails) - 1)
     if not options.no_build:

@@ -29,7 +29,7 @@ SOURCE = CACHE / ('source' if BASE == '10.0' else f'source-{BASE}')
 STOCK = BUILD / 'stock' / 'src'
 STAGED = BUILD / 'host-clock' / 'src'
 # Suites whose programs are qtest/SUITE/*-test.py
-OWN_FOLDER = 'stock-faults', 'differential', 'mutation', 'sanitizers', 'fuzz'
+OWN_FOLDER = 'lab', 'stock-faults', 'differential', 'mutation', 'sanitizers', 'fuzz'
 STATE = 'host-clock-staged.json'        # in .git of the staged tree
 LINKS_MARK = '# files linked from the project'
 

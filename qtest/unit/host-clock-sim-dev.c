@@ -27,6 +27,9 @@ typedef enum Kind { KIND_NONE, KIND_HPET, KIND_RTC, KIND_NULL } Kind;
 
 typedef struct File {
     Kind kind;
+    /* A mapping keeps the file after its descriptor is closed. */
+    bool is_open;
+    int maps;
     void (*cb)(void *opaque);
     void *opaque;
     /* Interrupts: period in ns, when the next is due in RAW, how many wait */
@@ -119,7 +122,12 @@ static int count_files(Kind kind)
 
 int sim_dev_files(void)
 {
-    return FILES - count_files(KIND_NONE);
+    int n = 0;
+
+    for (int i = 0; i < FILES; i++) {
+        n += files[i].is_open;
+    }
+    return n;
 }
 
 void sim_dev_reset(void)
@@ -177,7 +185,7 @@ int host_clock_os_dev_open(const char *path, Error **errp)
     }
     for (int i = 0; i < FILES; i++) {
         if (files[i].kind == KIND_NONE) {
-            files[i] = (File) { .kind = kind };
+            files[i] = (File) { .kind = kind, .is_open = true };
             return i;
         }
     }
@@ -194,14 +202,17 @@ int host_clock_os_dev_open_fd(const char *fdname, Error **errp)
 
 void host_clock_os_dev_close(int fd)
 {
-    g_assert_cmpint(files[fd].kind, !=, KIND_NONE);
+    g_assert_true(files[fd].is_open);
     g_assert_null(files[fd].cb);
-    files[fd] = (File) { .kind = KIND_NONE };
+    files[fd].is_open = false;
+    if (!files[fd].maps) {
+        files[fd] = (File) { .kind = KIND_NONE };
+    }
 }
 
 void host_clock_os_dev_watch(int fd, void (*cb)(void *opaque), void *opaque)
 {
-    g_assert_cmpint(files[fd].kind, !=, KIND_NONE);
+    g_assert_true(files[fd].is_open);
     files[fd].cb = cb;
     files[fd].opaque = opaque;
 }
@@ -273,20 +284,25 @@ ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
 
 int host_clock_os_dev_map(int fd, size_t len, const void **regs)
 {
-    static const char page;
-
     if (sim_hpet.map_errno) {
         return -sim_hpet.map_errno;
     }
     maps++;
-    *regs = &page;
+    files[fd].maps++;
+    *regs = &files[fd];
     return 0;
 }
 
 void host_clock_os_dev_unmap(const void *regs, size_t len)
 {
+    File *f = (File *)regs;
+
     maps--;
     g_assert_cmpint(maps, >=, 0);
+    f->maps--;
+    if (!f->maps && !f->is_open) {
+        *f = (File) { .kind = KIND_NONE };
+    }
 }
 
 static uint64_t hpet_counter(void)

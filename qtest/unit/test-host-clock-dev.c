@@ -455,18 +455,56 @@ static void test_hpet_shared(void)
     sim_hpet.comparators = 1;
     for (int i = 0; i < 16; i++) {
         c[i] = open_hpet();
-        /* The comparator is free for others; the mapping stays. */
+        /* The comparator is free for others; a mapping would keep it. */
         g_assert_cmpint(sim_dev_files(), ==, 0);
-        g_assert_cmpint(sim_dev_maps(), ==, i + 1);
+        g_assert_cmpint(sim_dev_maps(), ==, 0);
+    }
+    for (int n = 0; n < 100; n++) {
+        sim_advance(SEC);
+        for (int i = 0; i < 16; i++) {
+            check(&c[i]);
+        }
     }
     for (int i = 0; i < 16; i++) {
-        run(&c[i], 10 * SEC, SEC);
-    }
-    for (int i = 0; i < 16; i++) {
+        g_assert_cmpint(state(&c[i]), ==, HOST_CLOCK_STATE_RUNNING);
         sim_object_del(OBJECT(c[i].hc));
-        g_assert_cmpint(sim_dev_maps(), ==, 15 - i);
     }
     g_assert_cmpuint(sim_timers(), ==, 0);
+}
+
+/* Somebody keeps the only comparator while it runs. */
+static void test_hpet_busy_later(void)
+{
+    Clock c;
+
+    reset();
+    sim_hpet.comparators = 1;
+    c = open_hpet();
+    run(&c, 60 * SEC, SEC);
+    sim_hpet.others = 1;
+    run(&c, 30 * SEC, SEC);
+    g_assert_cmpint(state(&c), ==, HOST_CLOCK_STATE_RUNNING);
+    run(&c, 60 * SEC, SEC);
+    g_assert_cmpint(state(&c), ==, HOST_CLOCK_STATE_HOLDOVER);
+    sim_hpet.others = 0;
+    run(&c, 10 * SEC, SEC);
+    g_assert_cmpint(state(&c), ==, HOST_CLOCK_STATE_RUNNING);
+    close_clock(&c);
+}
+
+/* The last comparator is not kept. */
+static void test_hpet_direct_last(void)
+{
+    Clock c;
+
+    reset();
+    sim_hpet.comparators = 1;
+    c = clock_of(open_object("hpet", "sampling", "off", NULL), false);
+    g_assert_nonnull(strstr(c.hc->message, "sampling=off"));
+    g_assert_cmpint(c.hc->ops->method(c.hc), ==, HOST_CLOCK_METHOD_SAMPLED);
+    g_assert_cmpint(sim_dev_maps(), ==, 0);
+    run(&c, 20 * SEC, SEC);
+    close_clock(&c);
 }
 
 /* Alarms */
@@ -1021,6 +1059,8 @@ int main(int argc, char **argv)
     ADD("hpet/open/refused", test_hpet_refused);
     ADD("hpet/open/busy-for-a-while", test_hpet_busy_for_a_while);
     ADD("hpet/open/shared", test_hpet_shared);
+    ADD("hpet/open/busy-later", test_hpet_busy_later);
+    ADD("hpet/open/direct-last-comparator", test_hpet_direct_last);
     ADD("hpet/alarm/device", test_hpet_alarm);
     ADD("hpet/alarm/not-to-be-had", test_hpet_no_alarm);
     ADD("hpet/alarm/fd", test_hpet_alarm_fd);

@@ -18,6 +18,7 @@
 #include "system/cpu-timers.h"
 #include "system/runstate.h"
 #include "../../hw/rtc/host-clock-internal.h"
+#include "../../hw/rtc/host-clock-sampler.h"
 
 #define SEC         NANOSECONDS_PER_SECOND
 #define READERS     4
@@ -34,10 +35,18 @@ struct HostClockOsTimer {
     int armed;
 };
 
+/* This thread is slow: what it does with a time comes late. */
+static __thread bool is_slow;
+
 int64_t host_clock_os_now_ns(HostClockOsId id)
 {
-    return get_clock() + (id == HOST_CLOCK_OS_REALTIME ?
-                          qatomic_read(&real_offset_ns) : 0);
+    int64_t now = get_clock();
+
+    if (is_slow) {
+        g_usleep(500);
+    }
+    return now + (id == HOST_CLOCK_OS_REALTIME ?
+                  qatomic_read(&real_offset_ns) : 0);
 }
 
 int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
@@ -121,23 +130,6 @@ HostClock *host_clock_get_machine_default(void)
 bool host_clock_set_machine_default(HostClock *hc, Error **errp)
 {
     return true;
-}
-
-bool bql_locked(void)
-{
-    return true;
-}
-
-void bql_lock_impl(const char *file, int line)
-{
-}
-
-void bql_unlock(void)
-{
-}
-
-void bql_block_unlock(bool increase)
-{
 }
 
 /* A source that fails, and that runs back, when the test wants it to */
@@ -350,6 +342,63 @@ static void test_threads(gconstpointer opaque)
     g_assert_null(host_clock_next(NULL));
 }
 
+/* The sampler: its line is bent while others read it */
+
+typedef struct SharedSampler {
+    HostClockSampler sampler;
+    Stat64 seen;
+    bool stop;
+} SharedSampler;
+
+static void *sampler_reader(void *opaque)
+{
+    SharedSampler *s = opaque;
+
+    while (!qatomic_read(&s->stop)) {
+        int64_t seen = stat64_get(&s->seen);
+        int64_t now = host_clock_sampler_now(&s->sampler, NULL);
+
+        g_assert_cmpint(now, >=, seen);
+        stat64_max(&s->seen, now);
+    }
+    return NULL;
+}
+
+/* A source that is off by up to a millisecond this way or that, all the time */
+static HostClockLook sampler_look(int64_t start)
+{
+    int64_t raw = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
+    int64_t ns = raw - start + g_test_rand_int_range(0, 2000000);
+
+    return (HostClockLook) { { raw, raw + 1 }, { ns, ns + 1 } };
+}
+
+static void test_sampler(void)
+{
+    SharedSampler *s = g_new0(SharedSampler, 1);
+    int64_t start = get_clock(), jump;
+    HostClockLook look = sampler_look(start);
+    QemuThread threads[READERS];
+
+    host_clock_sampler_start(&s->sampler, &look);
+    is_slow = true;
+    for (int i = 0; i < READERS; i++) {
+        qemu_thread_create(&threads[i], "reader", sampler_reader, s,
+                           QEMU_THREAD_JOINABLE);
+    }
+    while (get_clock() < start + RUN_NS) {
+        look = sampler_look(start);
+        host_clock_sampler_look(&s->sampler, &look, &jump);
+    }
+    is_slow = false;
+    qatomic_set(&s->stop, true);
+    for (int i = 0; i < READERS; i++) {
+        qemu_thread_join(&threads[i]);
+    }
+    g_assert_cmpuint(stat64_get(&s->seen), >, 0);
+    g_free(s);
+}
+
 int main(int argc, char **argv)
 {
     static Disturb *const step = disturb_step, *const failure = disturb_failure;
@@ -358,6 +407,8 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     qemu_init_main_loop(&error_abort);
+    /* A unit test has no BQL; the stub says that it is held from now on. */
+    rust_bql_mock_lock();
     module_call_init(MODULE_INIT_QOM);
     type_register_static(&shaky_info);
 
@@ -366,5 +417,6 @@ int main(int argc, char **argv)
     g_test_add_data_func("/host-clock/threads/stop", &vm, test_threads);
     g_test_add_data_func("/host-clock/threads/other", &other, test_threads);
     g_test_add_data_func("/host-clock/threads/all", &all, test_threads);
+    g_test_add_func("/host-clock/threads/sampler", test_sampler);
     return g_test_run();
 }

@@ -1,0 +1,234 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tests of ./run series: order, new files, sign-off, and what --verify finds.
+
+Most run in a copy of the project with a made-up QEMU tree, as build-test.py
+does; the last ones compose the real series. Prints TAP; arguments choose tests.
+"""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+spec = importlib.util.spec_from_file_location('build_test', HERE / 'build-test.py')
+build_test = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build_test)
+
+CHECKPATCH = r'''#!/usr/bin/perl
+# Stands in for QEMU's: a line of nothing but "bad" is an error.
+my $errors = 0;
+while (<>) { if (/^\+bad$/) { print "ERROR: bad\n"; $errors++; } }
+print "total: $errors errors, 0 warnings, 1 lines checked\n";
+exit $errors > 0;
+'''
+
+
+def stage(project):
+    """A project whose base has what the composer looks at, and three patches.
+
+    One is a fix that was made last, so that the order file has work to do.
+    """
+    for name, text in (('hw/rtc/meson.build', "files('old.c')\n"),
+                       ('MAINTAINERS', 'Host clocks\nF: hw/rtc/host-clock*\n'
+                        'M: Name Of Submitter <submitter@example.org>\n'),
+                       ('scripts/checkpatch.pl', CHECKPATCH)):
+        file = project.qemu / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    # Its includes decide when the headers come.
+    (project.top / 'hw-rtc' / 'host-clock.c').write_text('#include "host-clock-internal.h"\n')
+    (project.top / 'hw-rtc' / 'host-clock-internal.h').write_text(
+        '#include "hw/rtc/host-clock.h"\n')
+    (project.top / 'hw-rtc' / 'host-clock.h').write_text('/* new */\n')
+    (project.top / 'patches' / 'cover-letter').write_text('hw: a subject\n\nA blurb.\n')
+    project.stage()
+    project.commit_edit('hw/rtc/meson.build', "'old.c'", "'old.c', 'host-clock.c'",
+                        'hw/rtc: build the host clock')
+    project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: a late fix')
+    project.good('export')
+    order(project, 'core hw-change-five', 'sources hw-rtc-build-the-host-clock',
+          'fix hw-a-late-fix')
+
+
+def order(project, *lines):
+    (project.series / 'series').write_text(''.join(f'{line}\n' for line in lines))
+
+
+def mails(project):
+    folder = project.top / 'build' / 'series' / '10.0'
+    return {path.name: path.read_text() for path in sorted(folder.glob('*.patch'))}
+
+
+def test_order_is_that_of_the_groups(project):
+    stage(project)
+    project.good('series')
+    assert [name[5:] for name in mails(project)] == [
+        'cover-letter.patch', 'hw-a-late-fix.patch', 'hw-change-five.patch',
+        'hw-rtc-build-the-host-clock.patch'], mails(project).keys()
+
+
+def test_new_files_come_with_their_user(project):
+    stage(project)
+    project.good('series')
+    made = {name[5:-6]: set(re.findall(r'^\+\+\+ b/(.*)$', text, re.M))
+            for name, text in mails(project).items()}
+    assert made['hw-change-five'] == {'hw/a.c'}
+    assert made['hw-rtc-build-the-host-clock'] == {
+        'hw/rtc/meson.build', 'hw/rtc/host-clock.c', 'hw/rtc/host-clock-internal.h',
+        'include/hw/rtc/host-clock.h'}
+
+
+def test_cover_letter(project):
+    stage(project)
+    project.good('series')
+    cover = mails(project)['0000-cover-letter.patch']
+    assert 'Subject: [PATCH 0/3] hw: a subject' in cover, cover
+    assert 'A blurb.' in cover and 'Based on QEMU 10.0.99.' in cover and '***' not in cover, cover
+
+
+def test_folded_patch(project):
+    stage(project)
+    order(project, 'core hw-change-five', '+ hw-a-late-fix', 'core hw-rtc-build-the-host-clock')
+    project.good('series', '--verify', '--no-build')
+    found = mails(project)
+    assert len(found) == 3, found.keys()
+    assert '+line five' in found['0001-hw-change-five.patch']
+    assert '+line nine' in found['0001-hw-change-five.patch']
+
+
+def test_patch_without_a_group(project):
+    stage(project)
+    order(project, 'core hw-change-five', 'fix hw-a-late-fix')
+    project.bad('series', says=['hw-rtc-build-the-host-clock', 'no group', 'patches/10.0/series'])
+
+
+def test_group_without_a_patch(project):
+    stage(project)
+    order(project, 'core hw-change-five', 'core hw-rtc-build-the-host-clock', 'fix hw-a-late-fix',
+          'tests nothing')
+    project.bad('series', says=['nothing', 'no patch in patches/10.0'])
+
+
+def test_unknown_group(project):
+    stage(project)
+    order(project, 'misc hw-change-five')
+    project.bad('series', says=['patches/10.0/series:1', 'misc', 'documentation'])
+
+
+def test_named_twice(project):
+    stage(project)
+    order(project, 'core hw-change-five', 'fix hw-a-late-fix', 'fix hw-a-late-fix',
+          'core hw-rtc-build-the-host-clock')
+    project.bad('series', says=['hw-a-late-fix twice'])
+
+
+def test_order_that_conflicts(project):
+    stage(project)
+    project.commit_edit('hw/a.c', 'line five\n', 'line FIVE\n', 'hw: five again')
+    project.good('export')
+    order(project, 'core hw-change-five', 'core hw-rtc-build-the-host-clock',
+          'fix hw-a-late-fix', 'fix hw-five-again')
+    project.bad('series', says=['hw-five-again', 'hw/a.c', 'Move its line'])
+
+
+def test_file_that_nobody_builds(project):
+    stage(project)
+    (project.top / 'hw-rtc' / 'host-clock-lonely.c').write_text('/* new */\n')
+    project.good('stage')
+    project.bad('series', says=['hw/rtc/host-clock-lonely.c', 'meson.build'])
+
+
+def test_signoff_is_of_the_submitter(project):
+    stage(project)
+    config = project.top / 'gitconfig'
+    config.write_text('[user]\nname = Sub Mitter\nemail = sub@mitter.example\n')
+    project.good('series', '--signoff', '--verify', '--no-build', GIT_CONFIG_GLOBAL=str(config))
+    found = list(mails(project).values())[1:]
+    assert all('\nSigned-off-by: Sub Mitter <sub@mitter.example>\n' in text for text in found)
+    # Nobody else's, and the author is who it was.
+    assert all(text.count('Signed-off-by') == 1 for text in found)
+    assert 'From: A Tester' in found[1]
+
+
+def test_no_signoff_unless_asked(project):
+    stage(project)
+    project.good('series')
+    assert not any('Signed-off-by' in text for text in mails(project).values())
+
+
+def test_signoff_of_nobody(project):
+    stage(project)
+    project.bad('series', '--signoff', says=['--signoff', 'user.name', 'user.email'],
+                GIT_CONFIG_GLOBAL='/dev/null', GIT_CONFIG_NOSYSTEM='1')
+
+
+def test_verify_passes(project):
+    stage(project)
+    out = project.good('series', '--verify', '--no-build')
+    assert '== the end is the staged tree' in out, out
+
+
+def test_verify_finds_bad_style(project):
+    stage(project)
+    project.commit_edit('hw/b.c', 'line 12\n', 'bad\n', 'hw: bad style')
+    project.good('export')
+    order(project, 'core hw-change-five', 'core hw-rtc-build-the-host-clock',
+          'fix hw-a-late-fix', 'tests hw-bad-style')
+    project.bad('series', '--verify', '--no-build',
+                says=['mail 4', '0004-hw-bad-style.patch', 'checkpatch.pl'])
+
+
+def test_verify_finds_another_end(project):
+    """git am drops carriage returns, so the end is not what we build."""
+    stage(project)
+    (project.top / 'hw-rtc' / 'host-clock.h').write_bytes(b'/* new */\r\n')
+    project.bad('series', '--verify', '--no-build',
+                says=['does not end with the staged tree', 'include/hw/rtc/host-clock.h'])
+
+
+def test_verify_finds_work_that_is_not_exported(project):
+    stage(project)
+    project.commit_edit('hw/b.c', 'line 12\n', 'line twelve\n', 'hw: not exported')
+    project.bad('series', '--verify', '--no-build', says=['differ', './run export'])
+
+
+def test_first_ones_only(project):
+    stage(project)
+    out = project.good('series', '--verify', '--no-build', '--first', '2')
+    assert 'ok 2 ' in out and 'ok 3 ' not in out and 'not compared' in out, out
+    project.bad('series', '--first', '2', says=['--first', '--verify'])
+
+
+def test_quilt_without_debian(project):
+    stage(project)
+    project.bad('series', '--quilt', says=['debian/patches/series', '--qemu-src debian'])
+
+
+def test_quilt(project):
+    theirs = project.qemu / 'debian' / 'patches' / 'series'
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text('theirs.patch')
+    stage(project)
+    project.good('series', '--quilt')
+    folder = project.top / 'build/series/10.0/debian/patches'
+    names = (folder / 'series').read_text().splitlines()
+    assert names[0] == 'theirs.patch' and len(names) == 4, names
+    assert all((folder / name).is_file() for name in names[1:])
+
+
+def test_the_real_series(project):
+    """Applies, passes checkpatch.pl, ends with the staged tree; Debian's too."""
+    base = os.environ.get('HOST_CLOCK_BASE', '10.0')
+    done = subprocess.run([build_test.ROOT / 'run', 'series', '--base', base, '--verify',
+                           '--no-build', '--quilt'], capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert '== the end is the staged tree' in done.stdout
+
+
+if __name__ == '__main__':
+    sys.exit(build_test.main(sys.argv[1:], globals()))

@@ -1,0 +1,272 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tests of hpet and rtc in the lab, against real kernel drivers; TAP.
+
+    lab-test.py [--boots LIST] [--only WORD] [--list]
+
+Each boot is a PC with other hardware. What its test programs say becomes test
+points here, and so does that each of them, and the boot, came to its end. In
+the lab nothing is missing by accident: a test that skips itself there fails,
+unless the plan below expects it.
+"""
+
+import argparse
+import re
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from image import EMULATOR, OBJ, Image, ImageError
+from lab import Emulator, EmulatorError, Lab, LabError, get_kernel
+
+UNIT = "tests/unit/test-host-clock"
+UNIT_DEVICES = "tests/unit/test-host-clock-dev"
+CONFORMANCE = "tests/qtest/host-clock-test"
+DEVICE = "tests/qtest/host-clock-device-test"
+
+# A program may take its own bound; the boot ends with its last program.
+BOOT_MARGIN_S = 120
+
+
+@dataclass
+class Program:
+    """A test program, or a part of one, and how long it may take."""
+    path: str
+    select: str = ""        # the tests below this path
+    bound_s: int = 300      # several times what it takes on an idle machine
+    skips: str = "(?!)"     # pattern of the points that may skip
+
+    def name(self):
+        return self.path.rsplit("/", 1)[-1] + (f" {self.select}"
+                                               if self.select else "")
+
+
+@dataclass
+class Boot:
+    """One boot of the lab."""
+    name: str
+    programs: list
+    hardware: dict = field(default_factory=dict)
+
+
+# What these want to see is another boot's hardware, and a driver that sets the
+# RTC to a date before 1970, which is no longer in the kernel.
+OTHER_BOOT = "/(absent|no-mmap|set/before-1970)$"
+
+# The stock emulator stays outside; and in a machine that is emulated twice over
+# a guest may be too slow for its interrupts, or see too few of them. What of the
+# contract that leaves out is proved on the host.
+NOT_HERE = "/(migrate/stock|periodic/driftfix-slew|run/periodic)$"
+# The RTC does not follow when somebody sets the host's clock.
+NOT_HERE_RTC = f"{NOT_HERE}|/rtc/[a-z]+/step/"
+
+BOOTS = [
+    Boot("hpet", [
+        Program(UNIT, "/host-clock/core", 120),
+        Program(UNIT_DEVICES, bound_s=300),
+        Program(CONFORMANCE, "/host-clock/hpet", 900, skips=NOT_HERE),
+        Program(DEVICE, "/host-clock-device/hpet", 600, skips=OTHER_BOOT),
+    ]),
+    Boot("rtc", [
+        Program(CONFORMANCE, "/host-clock/rtc", 900, skips=NOT_HERE_RTC),
+        Program(DEVICE, "/host-clock-device/rtc", 600, skips=OTHER_BOOT),
+    ]),
+    # Comparators for everyone: with three, the kernel keeps two; and lines of
+    # the IOAPIC to interrupt by, which a 'pc' lacks and a 'q35' has.
+    Boot("timers", [
+        Program(DEVICE, "/host-clock-device/hpet/alarm", 300),
+    ], {"extra": ["-global", "hpet.timers=8",
+                   "-global", "hpet.hpet-intcap=0xff0104"]}),
+    Boot("no-mmap", [
+        Program(DEVICE, "/host-clock-device/hpet/no-mmap", 120),
+    ], {"append": "hpet_mmap=0"}),
+    Boot("no-hpet", [
+        Program(DEVICE, "/host-clock-device/hpet/absent", 120),
+    ], {"hpet": False}),
+]
+
+POINT = re.compile(r"(not )?ok \d+ ?-? ?([^#]*)(?:# *SKIP *(.*))?$")
+PLAN = re.compile(r"1\.\.(\d+)")
+
+
+class Tap:
+    """Test points of several threads."""
+
+    def __init__(self):
+        self.count = self.failed = 0
+        self.lock = threading.Lock()
+
+    def say(self, text):
+        with self.lock:
+            print(f"# {text}".rstrip(), flush=True)
+
+    def point(self, name, error=None, skip=None):
+        with self.lock:
+            self.count += 1
+            self.failed += error is not None
+            print("not ok" if error else "ok", self.count, "-", name
+                  + (f" # SKIP {skip}" if skip else ""), flush=True)
+            for line in str(error or "").splitlines():
+                print(f"#   {line}", flush=True)
+
+
+class Listener:
+    """Turns what a test program in the lab says into test points."""
+
+    def __init__(self, tap, boot, program):
+        self.tap, self.boot, self.program = tap, boot, program
+        self.said, self.points, self.failed, self.plan = [], 0, 0, None
+
+    def line(self, text):
+        point = POINT.match(text)
+        if point:
+            self.point(*point.groups())
+        elif PLAN.match(text):
+            self.plan = int(PLAN.match(text).group(1))
+        elif text.startswith("# figure: "):
+            self.tap.say(f"{self.boot.name}: {text[10:]}")
+        elif text:
+            self.said = [*self.said[-40:], text]
+
+    def point(self, bad, name, reason):
+        name = f"{self.boot.name}: {name.strip()}"
+        self.points += 1
+        self.failed += bad is not None
+        if bad:
+            self.tap.point(name, error="\n".join(self.said) or "no message")
+        elif reason is not None and not re.search(self.program.skips, name):
+            self.tap.point(name, error="skipped, although the lab has what it "
+                           f"needs: {reason}")
+        else:
+            self.tap.point(name, skip=reason)
+        self.said = []
+
+    def end(self, status, took_s):
+        """The program ended: did it say all that it wanted to?"""
+        error = None
+        if status == 137:
+            error = f"killed after {took_s:.0f} s"
+        elif status and not self.failed:
+            error = f"exit status {status}"
+        elif self.plan is None or self.plan != self.points:
+            error = f"{self.points} of {self.plan or 'no'} tests"
+        elif not self.points:
+            error = "no test"
+        self.close(error, took_s)
+
+    def close(self, error, took_s=None):
+        took = "" if took_s is None else f", {took_s:.0f} s of the lab"
+        self.tap.point(f"{self.boot.name}: {self.program.name()}: complete",
+                       error and "\n".join([error, *self.said]))
+        self.tap.say(f"{self.boot.name}: {self.program.name()}: "
+                     f"{self.points} tests{took}")
+
+
+def job(programs):
+    """The script that runs a boot's programs."""
+    lines = [f"cd {OBJ}", "export QTEST_QEMU_BINARY=./qemu-system-x86_64",
+             "export QTEST_QEMU_IMG=./qemu-img"]
+    for n, program in enumerate(programs):
+        select = (f" $(select_tests ./{program.path} {program.select})"
+                  if program.select else "")
+        lines.append(f"run {n} {program.bound_s} ./{program.path} --tap -k"
+                     + select)
+    return "\n".join(lines) + "\n"
+
+
+def listen(tap, boot, lines):
+    """Handle the lines of a boot; yields each program that came to its end."""
+    listener = None
+    try:
+        for text in lines:
+            words = text.split()
+            if words[:2] == ["@", "begin"]:
+                listener = Listener(tap, boot, boot.programs[int(words[2])])
+            elif words[:2] == ["@", "end"]:
+                listener.end(int(words[3]), float(words[5]) - float(words[4]))
+                listener = None
+                yield
+            elif listener:
+                listener.line(text)
+    except LabError as e:
+        if listener:
+            listener.close(f"{e}")
+            yield
+        raise
+
+
+def run_boot(tap, boot):
+    """Boot the lab once and run its programs; never raises for a failure."""
+    began = time.monotonic()
+    done = 0
+    error = None
+    bound_s = BOOT_MARGIN_S + sum(p.bound_s for p in boot.programs)
+    try:
+        with Image() as image:
+            image.add_build()
+            with Lab(image, job(boot.programs), **boot.hardware) as lab:
+                try:
+                    for _ in listen(tap, boot, lab.lines(
+                            began + bound_s,
+                            max(p.bound_s for p in boot.programs) + 30)):
+                        done += 1
+                except LabError as e:
+                    error = "\n".join([str(e), *lab.last_words()])
+    except (ImageError, EmulatorError, OSError,
+            get_kernel.GetKernelError) as e:
+        error = str(e)
+    for program in boot.programs[done:]:
+        tap.point(f"{boot.name}: {program.name()}: complete", "not reached")
+    tap.point(f"{boot.name}: the lab came to its end", error)
+    tap.say(f"{boot.name}: {time.monotonic() - began:.0f} s")
+
+
+def plan(args):
+    """The boots that were asked for."""
+    boots = [b for b in BOOTS
+             if not args.boots or b.name in args.boots.split(",")]
+    for boot in boots:
+        if args.only:
+            boot.programs = [p for p in boot.programs if args.only in p.name()]
+    return [b for b in boots if b.programs]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="lab-test",
+                                     description=__doc__.split("\n\n")[0])
+    parser.add_argument("--boots", metavar="LIST", help="which, with commas: "
+                        + ", ".join(b.name for b in BOOTS))
+    parser.add_argument("--only", metavar="WORD",
+                        help="only programs with this word in their name")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N",
+                        help="boots at a time (default: 2)")
+    args = parser.parse_args()
+    unknown = set((args.boots or BOOTS[0].name).split(",")) - {
+        b.name for b in BOOTS}
+    if unknown:
+        parser.error(f"--boots: no boot '{unknown.pop()}'")
+    if not EMULATOR.exists():
+        parser.error(f"no emulator at {EMULATOR}: run './run build' first")
+    # The way out on SIGTERM is that of Ctrl-C: no emulator stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    tap = Tap()
+    with ThreadPoolExecutor(args.jobs) as pool:
+        try:
+            for future in [pool.submit(run_boot, tap, b) for b in plan(args)]:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            Emulator.kill_all()
+            raise
+    print(f"1..{tap.count}")
+    return 1 if tap.failed or not tap.count else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("lab-test: interrupted")
