@@ -45,6 +45,11 @@ static int dynticks_read(HostClock *hc, HostClockParts parts,
     return 0;
 }
 
+static int64_t dynticks_read_mono(HostClock *hc)
+{
+    return host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+}
+
 static void dynticks_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
@@ -57,6 +62,7 @@ static void dynticks_class_init(ObjectClass *oc, HostClockClassData data)
     k->open = dynticks_open;
     k->close = dynticks_close;
     k->read = dynticks_read;
+    k->read_mono = dynticks_read_mono;
 }
 
 static const TypeInfo dynticks_info = {

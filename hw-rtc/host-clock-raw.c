@@ -51,6 +51,11 @@ static int raw_read(HostClock *hc, HostClockParts parts,
     return 0;
 }
 
+static int64_t raw_read_mono(HostClock *hc)
+{
+    return host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
+}
+
 static void raw_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
@@ -65,6 +70,7 @@ static void raw_class_init(ObjectClass *oc, HostClockClassData data)
     k->open = raw_open;
     k->close = raw_close;
     k->read = raw_read;
+    k->read_mono = raw_read_mono;
 }
 
 static const TypeInfo raw_info = {

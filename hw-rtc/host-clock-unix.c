@@ -70,6 +70,13 @@ static int unix_read(HostClock *hc, HostClockParts parts,
     return 0;
 }
 
+static int64_t unix_read_mono(HostClock *hc)
+{
+    HostClockUnix *u = (HostClockUnix *)hc;
+
+    return host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC) + u->start_offset_ns;
+}
+
 static void unix_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
@@ -82,6 +89,7 @@ static void unix_class_init(ObjectClass *oc, HostClockClassData data)
     k->open = unix_open;
     k->close = unix_close;
     k->read = unix_read;
+    k->read_mono = unix_read_mono;
 }
 
 static const TypeInfo unix_info = {

@@ -55,7 +55,13 @@ static int64_t view_get_host(HostClockView *view)
     return r.wall_ns;
 }
 
-static inline int64_t view_mono_ns(HostClock *hc)
+/* The system's clock, where there is nothing to check in what it says. */
+static int64_t view_get_realtime(HostClockView *view)
+{
+    return MAX(host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME), 0);
+}
+
+static int64_t view_read_mono_ns(HostClock *hc)
 {
     HostClockReading r;
 
@@ -66,6 +72,11 @@ static inline int64_t view_mono_ns(HostClock *hc)
         host_clock_read(hc, HOST_CLOCK_MONO, &r);
     }
     return r.mono_ns;
+}
+
+static inline int64_t view_mono_ns(HostClock *hc)
+{
+    return hc->ops->read_mono ? hc->ops->read_mono(hc) : view_read_mono_ns(hc);
 }
 
 static int64_t view_get_rt(HostClockView *view)
@@ -352,8 +363,9 @@ HostClockView *host_clock_view(HostClock *hc, HostClockViewType type)
     } else if (type == HOST_CLOCK_VIEW_TYPE_VM) {
         view_init_vm(view);
     } else {
-        view->view.get_ns = type == HOST_CLOCK_VIEW_TYPE_HOST ?
-                            view_get_host : view_get_rt;
+        view->view.get_ns = type == HOST_CLOCK_VIEW_TYPE_RT ? view_get_rt :
+                            hc->ops->wall_is_realtime && !hc->ops->may_fail ?
+                            view_get_realtime : view_get_host;
         view_init_alarm(view);
     }
     hc->views[type] = view;

@@ -65,6 +65,15 @@ static void hpet_read_both(HostClockHpet *h, HostClockReading *r)
     r->error_ns += MAX(after_ns - before_ns, 0);
 }
 
+static int64_t hpet_read_mono(HostClock *hc)
+{
+    HostClockHpet *h = (HostClockHpet *)hc;
+    int64_t error_ns;
+
+    return h->sampling ? host_clock_sampler_now(&h->sampler, NULL) :
+                         hpet_read_counter(h, &error_ns);
+}
+
 static int hpet_read(HostClock *hc, HostClockParts parts, HostClockReading *r)
 {
     HostClockHpet *h = (HostClockHpet *)hc;
@@ -200,6 +209,7 @@ static void hpet_class_init(ObjectClass *oc, HostClockClassData data)
     k->open = hpet_open;
     k->close = hpet_close;
     k->read = hpet_read;
+    k->read_mono = hpet_read_mono;
     k->method = hpet_method;
     dk->default_device = "/dev/hpet";
     dk->kind = "an HPET";

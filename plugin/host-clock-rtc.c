@@ -36,6 +36,11 @@ static int rtc_read(HostClock *hc, HostClockParts parts, HostClockReading *rd)
     return 0;
 }
 
+static int64_t rtc_read_mono(HostClock *hc)
+{
+    return host_clock_sampler_now(&((HostClockRtc *)hc)->sampler, NULL);
+}
+
 /* The alarm */
 
 static int rtc_set_rate(HostClockDev *dev, uint32_t hz)
@@ -137,6 +142,7 @@ static void rtc_class_init(ObjectClass *oc, HostClockClassData data)
     k->open = rtc_open;
     k->close = rtc_close;
     k->read = rtc_read;
+    k->read_mono = rtc_read_mono;
     k->method = rtc_method;
     dk->default_device = "/dev/rtc0";
     dk->kind = "an RTC";

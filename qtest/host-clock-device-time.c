@@ -52,7 +52,7 @@ bool check_drift(Kind *kind, const char *what, const Look *from,
     return true;
 }
 
-/* How far wall_ns is from the RTC's calendar, whose second began at edge */
+/* How far wall_ns is from the RTC, whose second @utc_s began at @edge */
 static Span wall_error(const Look *look, int64_t utc_s, Span edge)
 {
     int64_t wall = look->wall_ns - utc_s * NS;

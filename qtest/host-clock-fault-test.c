@@ -82,6 +82,12 @@ static int64_t eighths(uint8_t rate, int64_t n)
     return n * (1 << (rate - 1)) * NS / 32768 / 8;
 }
 
+/* How far the test has moved the time */
+static int64_t told(VM *vm)
+{
+    return vm_is_manual(vm) ? vm->manual_ns : vm->virtual_ns;
+}
+
 /*
  * One look in the middle of each period, from half a period after the timer was
  * started: each must find exactly one interrupt.  The wall clock steps between
@@ -89,10 +95,10 @@ static int64_t eighths(uint8_t rate, int64_t n)
  */
 static void check_periods(VM *vm, uint8_t rate, int64_t step_s)
 {
-    int64_t start_ns = vm->told_ns;
+    int64_t start_ns = told(vm);
 
     for (int n = 0; n <= PERIODS; n++) {
-        vm_pass(vm, start_ns + eighths(rate, 8 * n + 4) - vm->told_ns);
+        vm_pass(vm, start_ns + eighths(rate, 8 * n + 4) - told(vm));
         g_assert_cmphex(cmos_read(vm, RTC_REG_C) & REG_C_PF, ==,
                         n ? REG_C_PF : 0);
         if (n == PERIODS / 2) {
@@ -105,7 +111,7 @@ static void check_periods(VM *vm, uint8_t rate, int64_t step_s)
 /* Seconds end half a second after the date was set, and every second then. */
 static void check_seconds(VM *vm, int64_t set_ns, int64_t date)
 {
-    int64_t gone_ns = vm->told_ns - set_ns + NS / 2;
+    int64_t gone_ns = told(vm) - set_ns + NS / 2;
     int64_t gone_s = gone_ns / NS;
 
     g_assert_cmpint(rtc_read_date(vm, NULL), ==, date + gone_s);
@@ -126,7 +132,7 @@ static void test_step(const Case *c)
     VM *vm = start(c);
 
     for (uint8_t rate = RATE_MIN; rate <= RATE_MAX; rate++) {
-        int64_t set_ns = vm->told_ns;
+        int64_t set_ns = told(vm);
 
         arm_all(vm, rate);
         check_periods(vm, rate, c->step_s);
@@ -140,7 +146,7 @@ static void test_step(const Case *c)
 static void test_step_while_stopped(const Case *c)
 {
     VM *vm = start(c);
-    int64_t set_ns = vm->told_ns;
+    int64_t set_ns = told(vm);
 
     arm_all(vm, 6);
     vm_pass(vm, eighths(6, 4));
@@ -285,9 +291,12 @@ static VM *migrate(VM *from, const Case *c, int64_t told_ns)
     close(fd);
     vm_qmp(from, "stop");
     migrate_to_file(from, path);
-    to->told_ns = told_ns;
-    if (g_str_equal(c->source, "manual")) {
+    if (vm_is_manual(to)) {
+        to->manual_ns = told_ns;
         vm_wall_step(to, told_ns);
+    } else {
+        to->virtual_ns = told_ns;
+        qtest_clock_set(to->qts, told_ns);
     }
     migrate_from_file(to, path);
     unlink(path);
@@ -326,7 +335,7 @@ static void test_step_in_migration(const Case *c)
     arm_all(vm, RATE_MIN);
     vm_pass(vm, NS / 3);
     before = rtc_read_date(vm, NULL);
-    vm = migrate(vm, c, vm->told_ns + c->step_s * NS);
+    vm = migrate(vm, c, told(vm) + c->step_s * NS);
     after = rtc_read_date(vm, NULL);
     /* Under clock=rt a second starts when the state is loaded. */
     g_assert_cmpint(after, ==, before + moved(c));
@@ -354,10 +363,10 @@ static VM *start_late(const Case *c, int64_t *cpu)
         vm = start(c);
         arm_all(vm, RATE_MIN);
         vm_pass(vm, NS / 3);
-        vm = migrate(vm, c, vm->told_ns + LATE_NS);
+        vm = migrate(vm, c, told(vm) + LATE_NS);
         begin_ns = cpu_ns(vm);
         qtest_clock_step(vm->qts, 1);
-        vm->told_ns++;
+        vm->virtual_ns++;
         best_ns = MIN(best_ns, cpu_ns(vm) - begin_ns);
     }
     *cpu = best_ns;

@@ -202,7 +202,7 @@ static void test_slew(Cell *cell)
                            "-global mc146818rtc.lost_tick_policy=slew");
     Span start = enable_periodic(vm, SLEW_RATE), gone;
     Guest g = { .vm = vm, .vector = FIRST_VECTOR };
-    int after_lost = 0;
+    int after_lost = 0, looks = 0;
 
     vm_pass_until(vm, due_ns(start.hi, LOST, SLEW_RATE));
     g_assert_false(apic_has(vm, g.vector));
@@ -210,12 +210,19 @@ static void test_slew(Cell *cell)
     do {
         vm_pass(vm, NS / SLEW_HZ / 16);
         guest_handle_interrupts(&g);
+        looks++;
         gone = (Span) { vm_rtc_now(vm) - start.hi, vm_rtc_now(vm) - start.lo };
         if (!after_lost && gone.lo > (LOST + 20) * NS / SLEW_HZ) {
             after_lost = g.handled;
         }
     } while (gone.lo < (LOST + RUN_ON) * NS / SLEW_HZ + 3 * MS);
 
+    if (looks < gone.hi * SLEW_HZ / NS) {
+        g_test_skip("this host is too slow for a guest that takes its "
+                    "interrupts as they come");
+        vm_quit(vm);
+        return;
+    }
     /* Well ahead of one a period when 20 periods had passed */
     g_assert_cmpint(after_lost, >=, 40);
     /* The last one may be on its way if time does not wait. */

@@ -13,7 +13,7 @@
 
 #define CLOCKSOURCE         "/sys/devices/system/clocksource/clocksource0/" \
                             "current_clocksource"
-/* The kernel slews CLOCK_MONOTONIC by this at most; crystals are this good. */
+/* The kernel slews CLOCK_MONOTONIC by no more; crystals are this good. */
 #define SLEW_PPM            500
 #define CRYSTAL_PPM         200
 

@@ -154,6 +154,7 @@ static void add_cell(const Source *source, Setting setting)
     add_update_tests(cell);
     add_periodic_tests(cell);
     add_alarm_tests(cell);
+    add_hpet_tests(cell);
     add_run_tests(cell);
     add_step_tests(cell);
     add_move_tests(cell);

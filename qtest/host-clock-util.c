@@ -13,6 +13,11 @@
 
 const char *const setting_names[SET__MAX] = { "host", "rt", "vm" };
 
+int host_clock_slowness(void)
+{
+    return g_getenv("HOST_CLOCK_LAB") ? 5 : 1;
+}
+
 /* Sources */
 
 /* NAME  DESCRIPTION [not available: REASON] */

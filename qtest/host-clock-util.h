@@ -64,6 +64,12 @@ typedef struct VM {
     int64_t virtual_ns;
 } VM;
 
+/*
+ * How many times later than elsewhere things may be: the lab is emulated, and an
+ * emulator in it twice over.
+ */
+int host_clock_slowness(void);
+
 /* The output of -clock help; "default" comes first.  The last name is NULL. */
 const Source *host_clock_sources(void);
 

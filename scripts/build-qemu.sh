@@ -35,15 +35,16 @@ configure() {
     stamp > "$obj/configured"
 }
 
-# A series that is verified runs the one that is about our devices.
-upstream=(rtc-test)
+# A series that is verified runs, of these, the one that is about our devices.
+others=(tests/qtest/rtc-test)
 [ "$kind" != host-clock ] ||
-    upstream+=(qom-test device-introspect-test migration-test)
+    others+=(tests/qtest/{qom,device-introspect,migration}-test
+             tests/bench/host-clock-{bench,accuracy})
 
-# The tests that we run, of those that this tree's meson knows.
+# The tests and benchmarks that we run, of those that this tree's meson knows.
 test_targets() {
     {
-        printf 'tests/qtest/%s\n' "${upstream[@]}"
+        printf '%s\n' "${others[@]}"
         "$HOST_CLOCK_ROOT/scripts/tree.py" tests | sed -n 's,^\(unit\|qtest\) ,tests/\1/,p'
     } | grep -Fxf <(ninja -C "$obj" -t targets all | sed 's/: .*//')
 }

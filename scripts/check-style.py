@@ -3,6 +3,7 @@
 """The suite 'style': QEMU's checkpatch.pl on every patch and new file, and the
 rules of this project that a program can check. Prints TAP."""
 
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tree  # noqa: E402
 REGISTRY = re.compile('|'.join([
     r'[\w-]+\.' + 'debian' + r'\.org', r'(?:registry|www)\.' + 'npmjs', 'py' + r'pi\.org',
     'crates' + r'\.io', r'files\.python' + 'hosted']))
+CELL = re.compile(r'(/host-clock/[^/]+/(?:host|rt|vm))/(.+)')
 NO_LICENCE = {'.md', '.patch', '.json', '.txt', '.rst', '.png', '.svg'}
 
 
@@ -67,6 +69,37 @@ def check_licences():
         and 'SPDX-License-Identifier' not in path.read_text(errors='replace')[:1000])
 
 
+def listed_tests():
+    """The paths of all tests of this project's qtests, without the target's name."""
+    obj = tree.STAGED.parent / 'obj'
+    env = {**os.environ, 'QTEST_QEMU_BINARY': './qemu-system-x86_64'}
+    names = [name for suite, name in tree.our_tests() if suite == 'qtest']
+    programs = [obj / 'tests' / 'qtest' / name for name in names]
+    return {path for program in programs if program.exists()
+            for path in re.findall(r'^/[^/]+(/.*)$', subprocess.run(
+                [program, '-l'], cwd=obj, env=env, text=True, stdout=subprocess.PIPE,
+                check=True).stdout, re.M)}
+
+
+def check_semantics():
+    """Each test that docs/semantics.md links to exists, in the file that it names,
+    and each behaviour of the conformance suite is in the table."""
+    page, tests = tree.ROOT / 'docs' / 'semantics.md', listed_tests()
+    parts = [match.groups() for match in map(CELL.match, tests) if match]
+    cells, suite = {cell for cell, _ in parts}, {name for _, name in parts}
+    wrong, named = [], set()
+    for name, link in set(re.findall(r'\[`([^`]+)`\]\(([^)]+)\)', page.read_text())):
+        named.add(name)
+        wanted = {name} if name[0] == '/' else {f'{cell}/{name}' for cell in cells}
+        wrong += [f'no test {path}' for path in sorted(wanted - tests)]
+        source = (page.parent / link).resolve()
+        last = name.rsplit('/', 1)[-1]
+        if not source.is_file() or not re.search(rf'{re.escape(last)}"|%d"', source.read_text()):
+            wrong.append(f'{name} is not in {link}')
+    wrong += [f'{name} is not in the table' for name in sorted(suite - named)]
+    return '\n'.join(wrong)
+
+
 def points():
     folder = tree.series(tree.STOCK)
     for path in tree.patches(folder):
@@ -80,6 +113,7 @@ def points():
     yield 'the staged tree is what patches/ holds', check_staged
     yield 'no file names a package registry', check_hosts
     yield 'every source file states its licence', check_licences
+    yield 'docs/semantics.md names the tests that there are', check_semantics
 
 
 def main():

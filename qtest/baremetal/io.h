@@ -29,10 +29,14 @@ enum {                          /* MC146818 registers */
     RTC_YEAR = 0x09,
     RTC_REG_A = 0x0a,
     RTC_REG_B = 0x0b,
+    RTC_REG_C = 0x0c,
     RTC_CENTURY = 0x32,         /* where QEMU and the PC keep it */
 };
 
 #define RTC_A_UIP       0x80
+#define RTC_A_32KHZ     0x20
+#define RTC_B_PIE       0x40
+#define RTC_B_UIE       0x10
 #define RTC_B_24H       0x02
 #define RTC_B_BINARY    0x04
 
@@ -41,9 +45,17 @@ enum {                          /* HPET registers */
     HPET_PERIOD = 0x004,        /* femtoseconds a tick */
     HPET_CFG = 0x010,
     HPET_COUNTER = 0x0f0,
+    HPET_TN_CFG = 0x100,        /* of timer n: + n * HPET_TN_SIZE */
+    HPET_TN_CMP = 0x108,
+    HPET_TN_SIZE = 0x020,
 };
 
 #define HPET_CFG_ENABLE     0x1
+#define HPET_CFG_LEGACY     0x2
+#define HPET_TN_ENABLE      0x004
+#define HPET_TN_PERIODIC    0x008
+#define HPET_TN_SETVAL      0x040
+#define HPET_TN_32BIT       0x100
 #define HPET_PERIOD_MAX     0x05f5e100u     /* the specification's 100 ns */
 
 /* Where start.S goes; info is the loader's. */
@@ -111,6 +123,12 @@ static inline uint8_t cmos_read(uint8_t reg)
 {
     outb(CMOS_INDEX, reg);
     return inb(CMOS_DATA);
+}
+
+static inline void cmos_write(uint8_t reg, uint8_t value)
+{
+    outb(CMOS_INDEX, reg);
+    outb(CMOS_DATA, value);
 }
 
 #endif

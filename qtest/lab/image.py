@@ -133,7 +133,8 @@ class Image:
         """The emulator with its modules and firmware, and our tests."""
         self.add_system()
         programs = [EMULATOR, OBJ / "qemu-img", *OBJ.glob("accel-*.so"),
-                    *OBJ.glob("hw-rtc-*.so"), *OBJ.glob("tests/unit/test-host-*"),
+                    *OBJ.glob("hw-rtc-*.so"),
+                    *OBJ.glob("tests/unit/test-host-*"),
                     *OBJ.glob("tests/qtest/host-clock-*-test"),
                     *OBJ.glob("tests/qtest/host-clock-test"),
                     *BUILD.glob("qtest/baremetal/*.elf")]

@@ -23,6 +23,7 @@ from image import EMULATOR, OBJ, Image, ImageError
 from lab import Emulator, EmulatorError, Lab, LabError, get_kernel
 
 UNIT = "tests/unit/test-host-clock"
+UNIT_DEVICES = "tests/unit/test-host-clock-dev"
 CONFORMANCE = "tests/qtest/host-clock-test"
 DEVICE = "tests/qtest/host-clock-device-test"
 
@@ -55,14 +56,22 @@ class Boot:
 # RTC to a date before 1970, which is no longer in the kernel.
 OTHER_BOOT = "/(absent|no-mmap|set/before-1970)$"
 
+# The stock emulator stays outside; and in a machine that is emulated twice over a
+# guest may be too slow for its interrupts, or see too few of them. What of the
+# contract that leaves out is proved on the host.
+NOT_HERE = "/(migrate/stock|periodic/driftfix-slew|run/periodic)$"
+# The RTC does not follow when somebody sets the host's clock.
+NOT_HERE_RTC = f"{NOT_HERE}|/rtc/[a-z]+/step/"
+
 BOOTS = [
     Boot("hpet", [
         Program(UNIT, bound_s=120),
-        Program(CONFORMANCE, "/host-clock/hpet", 600),
+        Program(UNIT_DEVICES, bound_s=300),
+        Program(CONFORMANCE, "/host-clock/hpet", 900, skips=NOT_HERE),
         Program(DEVICE, "/host-clock-device/hpet", 600, skips=OTHER_BOOT),
     ]),
     Boot("rtc", [
-        Program(CONFORMANCE, "/host-clock/rtc", 600),
+        Program(CONFORMANCE, "/host-clock/rtc", 900, skips=NOT_HERE_RTC),
         Program(DEVICE, "/host-clock-device/rtc", 600, skips=OTHER_BOOT),
     ]),
     # Comparators for everyone: with three, the kernel keeps two; and lines of

@@ -31,6 +31,8 @@ HPET_CONFIG, HPET_STATUS, HPET_COUNTER = 0x010, 0x020, 0x0f0
 START_S = 60
 # Nothing here takes longer, unless the emulator hangs; see ask().
 ANSWER_S = 60
+# linux/socket.h; Python has no name for it. Root only.
+SO_SNDBUFFORCE, SEND_BYTES = 32, 16 << 20
 # The wall time with which the manual clock starts
 MANUAL_WALL = "2026-03-01T12:00:00"
 MANUAL_WALL_S = 1772366400
@@ -58,6 +60,15 @@ def cpu_ns(pid):
     """Processor time that all threads of a process have used."""
     # The clock id that clock_getcpuclockid(3) makes of a process id.
     return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def enlarge(sock):
+    """Room for what a socket sends while nobody reads: an emulator that is
+    asked something over QMP may first have thousands of interrupts to tell."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BYTES)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
 
 
 class QTest:
@@ -114,6 +125,7 @@ class Machine:
         self.source = source
         self.rtc = rtc
         qtest, theirs = socket.socketpair()
+        enlarge(theirs)
         self.stepper, stepped = socket.socketpair()
         env = {"STEP_CLOCK_FD": str(stepped.fileno())}
         if step_clock:

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Stamps the periodic interrupts of the RTC and of the HPET at 64, 1024 and
+ * 8192 Hz.
+ *
+ * The stamps are of the TSC, which under TCG is the host's TSC, whatever the
+ * host clock.  Before and after each run the guest reads TSC and HPET counter
+ * together, so that the stamps can be told in terms of the time on which the
+ * interrupts are due; that this time passes as it should is for the host to
+ * check, which stamps the lines.
+ *
+ * Prints, all numbers in hex:
+ *   run DEVICE HZ PERIOD       DEVICE r or h; PERIOD: cycles of 32768 Hz, or
+ *                              HPET ticks
+ *   due TICKS                  when the first one is due (HPET)
+ *   pair TICKS TSC             HPET counter and TSC at one moment; twice
+ *   TSC...                     less the TSC of the first pair
+ *   .                          end of the run; at the end of all, '|'
+ *
+ * Options: n64=N, n1024=N, n8192=N interrupts of each; 0: none.
+ */
+#include "cpu.h"
+
+#define MAX_STAMPS      65536
+#define HPET_TICK_HZ    100000000u
+/* The HPET counts from 0; its first interrupt is due at 10 ms. */
+#define HPET_FIRST      (HPET_TICK_HZ / 100)
+#define PAIR_TRIES      64
+
+/* volatile: the interrupt handlers change it */
+static volatile uint32_t n_stamps;
+static uint64_t stamps[MAX_STAMPS];
+
+static void stamp(uint64_t tsc)
+{
+    if (n_stamps < MAX_STAMPS) {
+        stamps[n_stamps++] = tsc;
+    }
+}
+
+static INTERRUPT void rtc_tick(struct interrupt_frame *frame)
+{
+    uint64_t tsc = rdtsc();
+
+    (void)frame;
+    cmos_read(RTC_REG_C);
+    irq_end(IRQ_RTC);
+    stamp(tsc);
+}
+
+static INTERRUPT void hpet_tick(struct interrupt_frame *frame)
+{
+    uint64_t tsc = rdtsc();
+
+    (void)frame;
+    irq_end(IRQ_TIMER);
+    stamp(tsc);
+}
+
+/* Prints a pair, the closest of many, and returns its TSC. */
+static uint64_t print_pair(void)
+{
+    uint64_t best = ~0ull, best_tsc = 0;
+    uint32_t best_ticks = 0;
+
+    for (int i = 0; i < PAIR_TRIES; i++) {
+        uint64_t before = rdtsc();
+        uint32_t ticks = hpet_read(HPET_COUNTER);
+        uint64_t after = rdtsc();
+
+        if (after - before < best) {
+            best = after - before;
+            best_tsc = before + best / 2;
+            best_ticks = ticks;
+        }
+    }
+    put_string("pair ");
+    put_hex(best_ticks, 8);
+    put_char(' ');
+    put_hex(best_tsc, 16);
+    put_char('\n');
+    return best_tsc;
+}
+
+static void print_stamps(uint64_t first)
+{
+    for (uint32_t i = 0; i < n_stamps; i++) {
+        put_hex(stamps[i] - first, 10);
+        put_char('\n');
+    }
+    put_string(".\n");
+}
+
+static void print_run(char device, uint32_t hz, uint32_t period)
+{
+    put_string("run ");
+    put_char(device);
+    put_char(' ');
+    put_hex(hz, 4);
+    put_char(' ');
+    put_hex(period, 8);
+    put_char('\n');
+}
+
+static void hpet_restart(uint32_t config)
+{
+    hpet_write(HPET_CFG, 0);
+    hpet_write(HPET_COUNTER, 0);
+    hpet_write(HPET_COUNTER + 4, 0);
+    hpet_write(HPET_CFG, HPET_CFG_ENABLE | config);
+}
+
+static void run_rtc(uint32_t hz, uint32_t count)
+{
+    uint32_t period = 32768 / hz, rate = 1;
+    uint64_t first;
+
+    while (1u << (rate - 1) < period) {
+        rate++;
+    }
+    print_run('r', hz, period);
+    hpet_restart(0);
+    first = print_pair();
+    n_stamps = 0;
+    cmos_write(RTC_REG_A, RTC_A_32KHZ | rate);
+    cmos_read(RTC_REG_C);
+    cmos_write(RTC_REG_B, RTC_B_24H | RTC_B_PIE);
+    while (n_stamps < count) {
+        wait_for_irq();
+    }
+    cmos_write(RTC_REG_B, RTC_B_24H);
+    cmos_read(RTC_REG_C);
+    print_pair();
+    print_stamps(first);
+}
+
+static void run_hpet(uint32_t hz, uint32_t count)
+{
+    uint32_t period = HPET_TICK_HZ / hz;
+    uint64_t first;
+
+    print_run('h', hz, period);
+    put_string("due ");
+    put_hex(HPET_FIRST, 8);
+    put_char('\n');
+    n_stamps = 0;
+    hpet_write(HPET_CFG, 0);
+    hpet_write(HPET_TN_CFG, HPET_TN_ENABLE | HPET_TN_PERIODIC |
+               HPET_TN_SETVAL | HPET_TN_32BIT);
+    hpet_write(HPET_TN_CMP, HPET_FIRST);
+    hpet_write(HPET_TN_CMP, period);
+    hpet_restart(HPET_CFG_LEGACY);
+    first = print_pair();
+    while (n_stamps < count) {
+        wait_for_irq();
+    }
+    hpet_write(HPET_TN_CFG, HPET_TN_32BIT);
+    print_pair();
+    print_stamps(first);
+}
+
+int guest_main(void)
+{
+    static const struct {
+        const char *option;
+        uint32_t hz;
+    } rates[] = { { "n64", 64 }, { "n1024", 1024 }, { "n8192", 8192 } };
+
+    if (!hpet_present()) {
+        put_string("bench-tick: no HPET at 0xfed00000\n");
+        return 1;
+    }
+    irq_init();
+    irq_set(IRQ_RTC, rtc_tick);
+    irq_set(IRQ_TIMER, hpet_tick);
+    for (unsigned i = 0; i < sizeof(rates) / sizeof(*rates); i++) {
+        uint32_t count = option(rates[i].option, 0);
+
+        if (count) {
+            run_rtc(rates[i].hz, count);
+            run_hpet(rates[i].hz, count);
+        }
+    }
+    put_string("|\n");
+    return 0;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cpu.h"
+
+#define PIC_MASTER      0x20
+#define PIC_SLAVE       0xa0
+#define PIC_EOI         0x20
+#define PIC_CASCADE     2
+#define PIT_CHANNEL_0   0x40
+#define PIT_CONTROL     0x43
+/* Nothing is there; an access takes a microsecond on the real machine. */
+#define PORT_DELAY      0x80
+
+#define APIC_BASE       0xfee00000u
+#define APIC_ICR        0x300
+#define APIC_INIT       0x000c4500      /* to all but oneself */
+#define APIC_SIPI       0x000c4600      /* the same; low byte: which page */
+
+#define AP_BASE         0x8000          /* as in cpu.S */
+
+#define VECTORS         0x30
+
+struct gate {
+    uint16_t low;
+    uint16_t selector;
+    uint16_t type;
+    uint16_t high;
+};
+
+static struct gate idt[VECTORS];
+
+static void set_gate(unsigned vector, uint32_t handler)
+{
+    idt[vector] = (struct gate) {
+        .low = handler, .selector = 0x08, .type = 0x8e00,
+        .high = handler >> 16,
+    };
+}
+
+static void load_idt(void)
+{
+    struct {
+        uint16_t limit;
+        const void *base;
+    } __attribute__((packed)) pointer = { sizeof(idt) - 1, idt };
+
+    __asm__ volatile("lidt %0" : : "m"(pointer) : "memory");
+}
+
+static void pic_init(uint16_t port, uint8_t vector, uint8_t cascade)
+{
+    outb(port, 0x11);
+    outb(port + 1, vector);
+    outb(port + 1, cascade);
+    outb(port + 1, 0x01);
+    outb(port + 1, 0xff);
+}
+
+void irq_init(void)
+{
+    load_segments();
+    for (unsigned i = IRQ_VECTOR; i < VECTORS; i++) {
+        set_gate(i, (uint32_t)irq_ignore);
+    }
+    load_idt();
+    pic_init(PIC_MASTER, IRQ_VECTOR, 1 << PIC_CASCADE);
+    pic_init(PIC_SLAVE, IRQ_VECTOR + 8, PIC_CASCADE);
+    /* Mode 0 counts down once; then the timer has nothing to wait for. */
+    outb(PIT_CONTROL, 0x30);
+    outb(PIT_CHANNEL_0, 1);
+    outb(PIT_CHANNEL_0, 0);
+}
+
+static void pic_unmask(uint16_t port, unsigned line)
+{
+    outb(port + 1, inb(port + 1) & ~(1 << line));
+}
+
+void irq_set(unsigned irq, IrqHandler handler)
+{
+    set_gate(IRQ_VECTOR + irq, (uint32_t)handler);
+    if (irq >= 8) {
+        pic_unmask(PIC_SLAVE, irq - 8);
+        irq = PIC_CASCADE;
+    }
+    pic_unmask(PIC_MASTER, irq);
+}
+
+void irq_end(unsigned irq)
+{
+    if (irq >= 8) {
+        outb(PIC_SLAVE, PIC_EOI);
+    }
+    outb(PIC_MASTER, PIC_EOI);
+}
+
+/* The second processor */
+
+static void (*ap_work)(void);
+/* volatile: the second processor changes it */
+static volatile bool ap_runs;
+
+void ap_main(void)
+{
+    ap_runs = true;
+    ap_work();
+}
+
+static void apic_send(uint32_t what)
+{
+    /* What the second processor is to find comes first. */
+    __asm__ volatile("" : : : "memory");
+    /* volatile: a device register */
+    *(volatile uint32_t *)(APIC_BASE + APIC_ICR) = what;
+}
+
+/* True as soon as the second processor runs */
+static bool ap_wait(unsigned us)
+{
+    while (us-- && !ap_runs) {
+        inb(PORT_DELAY);
+    }
+    return ap_runs;
+}
+
+bool cpu_start_second(void (*work)(void))
+{
+    uint8_t *to = (uint8_t *)AP_BASE;
+
+    for (const uint8_t *from = ap_start; from < ap_end; from++) {
+        *to++ = *from;
+    }
+    ap_work = work;
+    apic_send(APIC_INIT);
+    ap_wait(10000);
+    apic_send(APIC_SIPI | AP_BASE >> 12);
+    if (ap_wait(10000)) {
+        return true;
+    }
+    apic_send(APIC_SIPI | AP_BASE >> 12);
+    return ap_wait(1000000);
+}

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the parts of the benchmark share: whom they compare, how a guest is
+started, what an emulator has used, and statistics.
+"""
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'guest'))
+from emulator import Emulator, EmulatorError  # noqa: E402,F401
+
+TOP = Path(__file__).resolve().parents[2]
+FIRMWARE = ('/usr/share/qemu', '/usr/share/seabios')
+NONE = '(none)'
+STOCK = 'stock'
+ALL_PROCESSORS = os.sched_getaffinity(0)
+# 'system' is what no -clock means; 'manual' stands still until it is told.
+NOT_MEASURED = ('system', 'manual')
+
+# Who is measured: name is 'stock', '(none)' for ours without -clock, or a source
+Subject = namedtuple('Subject', 'name qemu clock')
+
+
+class BenchError(Exception):
+    """Says what went wrong and what to do about it."""
+
+
+def fail(message):
+    raise BenchError(message)
+
+
+class Bench:
+    """What was asked for: programs, subjects, and how thoroughly."""
+
+    def __init__(self, args):
+        self.quick = args.quick
+        self.build = args.build
+        self.stock = Subject(STOCK, args.stock, None)
+        self.ours = [Subject(name, args.qemu, None if name == NONE else name)
+                     for name in args.sources]
+        self.subjects = [self.stock, *self.ours]
+
+    def guest(self, name):
+        return self.build / 'qtest/baremetal' / f'{name}.elf'
+
+    def program(self, name):
+        """A benchmark of QEMU's tests/bench/."""
+        return self.build / 'host-clock/obj/tests/bench' / name
+
+    def pick(self, quick, full):
+        return quick if self.quick else full
+
+
+def progress(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# -- emulators
+
+def machine_args(subject, guest, options, rtc='host', cpus=1):
+    """All of the command line but -serial and the program's name."""
+    args = []
+    for folder in FIRMWARE:
+        args += ['-L', folder]
+    args += ['-M', 'pc,hpet=on', '-accel', 'tcg,thread=multi', '-m', '32',
+             '-smp', str(cpus), '-nodefaults', '-display', 'none',
+             '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4',
+             '-rtc', f'clock={rtc}', '-kernel', str(guest),
+             '-append', ' '.join(f'{k}={v}' for k, v in options.items())]
+    if subject.clock:
+        args += ['-clock', subject.clock]
+    return args
+
+
+def command(subject, guest, options, **machine):
+    return [str(subject.qemu), '-serial', 'stdio',
+            *machine_args(subject, guest, options, **machine)]
+
+
+def sources(qemu):
+    """Names that '-clock help' calls available, and {name: reason} of the
+    others; None when the emulator has no -clock at all."""
+    run = subprocess.run([str(qemu), '-clock', 'help'], text=True, check=False,
+                         stdin=subprocess.DEVNULL, capture_output=True)
+    if run.returncode:
+        return None, {}
+    names, missing = [], {}
+    for line in run.stdout.splitlines():
+        match = re.match(r'\s*([a-z][a-z0-9-]*)\b', line)
+        if not match or line.rstrip().endswith(':'):
+            continue
+        reason = re.search(r'\[not available: (.*)\]\s*$', line)
+        if reason:
+            missing[match[1]] = reason[1]
+        else:
+            names.append(match[1])
+    return names, missing
+
+
+def process_cpu_ns(pid):
+    """Processor time of all threads of a process."""
+    # The clock id that clock_getcpuclockid(3) makes of a process id.
+    return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def wakeups(pid):
+    """How often the threads of a process went to sleep, and so woke up."""
+    total = 0
+    for task in Path(f'/proc/{pid}/task').iterdir():
+        status = (task / 'status').read_text()
+        total += int(re.search(r'^voluntary_ctxt_switches:\s*(\d+)', status,
+                               re.M)[1])
+    return total
+
+
+def pss_kib(pid):
+    """Memory of a process, what it shares divided by those who share it."""
+    text = Path(f'/proc/{pid}/smaps_rollup').read_text()
+    return int(re.search(r'^Pss:\s*(\d+)', text, re.M)[1])
+
+
+def use_processors(count=len(ALL_PROCESSORS)):
+    """Puts this program, and the emulators that it starts, on so many."""
+    os.sched_setaffinity(0, sorted(ALL_PROCESSORS)[-count:])
+
+
+# -- statistics
+
+def quartiles(values):
+    """Lower and upper quartile; the range, of fewer than four values."""
+    if len(values) < 4:
+        return min(values), max(values)
+    low, _, high = statistics.quantiles(values, n=4, method='inclusive')
+    return low, high
+
+
+def percentile(ordered, percent):
+    """Of a sorted list: the least value that so many percent do not exceed."""
+    index = -(-len(ordered) * percent // 100) - 1
+    return ordered[max(0, int(index))]
+
+
+def spread(values, digits=2, scale=1):
+    """'median (lower quartile-upper quartile)'"""
+    low, high = quartiles(values)
+    return (f'{statistics.median(values) / scale:.{digits}f} '
+            f'({low / scale:.{digits}f}-{high / scale:.{digits}f})')

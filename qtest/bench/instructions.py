@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Host instructions a read, in the device's own code.
+
+callgrind counts only between entry to and return from the functions that the
+guest's accesses arrive in; nothing else of the emulator is in the figure, and
+no noise.  Under valgrind there is no vDSO, so what the kernel needs to tell the
+time is not in it either.
+"""
+import re
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from common import command, fail
+from results import Result, Table, at_most
+
+# Few reads are enough for a count.
+READS = {'date': 1000, 'hpet': 5000}
+FUNCTIONS = {'date': ('cmos_ioport_write', 'cmos_ioport_read'),
+             'hpet': ('hpet_ram_read',)}
+NAMES = {'date': 'date (registers 0 to 9)', 'hpet': 'HPET counter'}
+GOAL = {'date': 1.0, 'hpet': 1.0}
+TIMEOUT_S = 300
+
+
+def count(bench, subject, kind, rtc):
+    """Instructions per read.
+
+    The firmware reads the CMOS too: what a run without reads costs is taken
+    off.
+    """
+    none = collect(bench, subject, kind, rtc, 0)
+    some = collect(bench, subject, kind, rtc, READS[kind])
+    return (some - none) / READS[kind]
+
+
+def collect(bench, subject, kind, rtc, reads):
+    other = 'hpet' if kind == 'date' else 'date'
+    with tempfile.TemporaryDirectory() as folder:
+        args = [shutil.which('valgrind'), '--tool=callgrind',
+                '--collect-atstart=no', f'--callgrind-out-file={folder}/out',
+                *(f'--toggle-collect={name}' for name in FUNCTIONS[kind]),
+                *command(subject, bench.guest('bench-read'),
+                         {kind: reads, other: 0}, rtc=rtc)]
+        run = subprocess.run(args, stdin=subprocess.DEVNULL, text=True,
+                             capture_output=True, check=False,
+                             timeout=TIMEOUT_S)
+        out = Path(folder, 'out')
+        total = out.is_file() and re.search(r'^(?:summary|totals): (\d+)',
+                                            out.read_text(), re.M)
+    if '|' not in run.stdout or not total:
+        fail(f'no count from {subject.qemu} (clock {subject.name}):\n'
+             + '\n'.join(run.stderr.splitlines()[-5:]))
+    return int(total[1])
+
+
+def run(bench):
+    if not shutil.which('valgrind'):
+        fail('valgrind is not there: install the Debian package valgrind '
+             '(./run build does)')
+    rtcs = bench.pick(['host'], ['host', 'vm'])
+    subjects = bench.pick(bench.subjects[:2], bench.subjects)
+    jobs = [(kind, rtc, subject) for kind in READS for rtc in rtcs
+            for subject in subjects if kind == 'date' or rtc == 'host']
+    with ThreadPoolExecutor(2) as pool:
+        counts = dict(zip(jobs, pool.map(
+            lambda job: count(bench, job[2], job[0], job[1]), jobs)))
+    rows, goals = [], []
+    for (kind, rtc, subject), number in counts.items():
+        stock = counts[kind, rtc, bench.stock]
+        if subject != bench.stock:
+            rows.append([NAMES[kind], rtc, subject.name, f'{stock:.1f}',
+                         f'{number:.1f}', f'{number - stock:+.1f}',
+                         f'{number / stock:.3f}'])
+    for kind in READS:
+        worst = max(number / counts[kind, rtc, bench.stock]
+                    for (k, rtc, subject), number in counts.items()
+                    if k == kind and subject != bench.stock)
+        goals.append(at_most(f'{NAMES[kind]}: no more instructions than '
+                             'stock, with every source', worst, GOAL[kind], 3,
+                             ' x'))
+    return Result(
+        'instructions', 'host instructions a read, in the device’s own code',
+        'callgrind, from the entry of the function that the guest’s access '
+        'arrives in to its return. A date is 20 accesses. What the kernel '
+        'needs to tell the time is not in it.',
+        tables=[Table('instructions a read',
+                      ['read', '-rtc clock', '-clock', 'stock', 'ours', 'more',
+                       'ours / stock'], rows, left=3)],
+        goals=goals, header=('read', 'rtc', 'clock', 'instructions'),
+        raw=[(kind, rtc, subject.name, round(number, 2))
+             for (kind, rtc, subject), number in counts.items()])

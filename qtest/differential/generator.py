@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Random operations on an RTC and an HPET, from a seed.
+
+An operation is a tuple: ("q", LINE) is a line of the qtest protocol, ("k", LINE)
+one that keeps away from an allowed difference and has to stay, ("t", NS) lets
+time pass, ("m", COMMAND) is stop, cont, reset, save or load. Whatever may
+arm a timer for the present moment is followed by a "t", so that this timer runs
+there and not whenever the main loop comes by.
+"""
+
+import random
+from collections import namedtuple
+
+HPET = 0xfed00000
+HPET_PERIODIC, HPET_32BIT, HPET_FSB, HPET_SETVAL = 1 << 3, 1 << 8, 1 << 14, 64
+# Comparators below this are never further ahead than nanoseconds can say.
+NEAR = 1 << 58
+# Interrupts delivered as messages go here, in the machine's 16 MB.
+MESSAGES = 0x100000
+GRID_NS, GRID_TICKS = 10_000, 1000
+
+Allowed = namedtuple("Allowed", "name patch why")
+
+# Where ours differs from stock QEMU, each with its patch. The generator keeps
+# away from exactly that; differential-test.py also shows that each difference
+# is there, and stock-faults-test.py tests the fix.
+ALLOWED = [
+    Allowed("past-last", "hw/timer/hpet: do not decode the timer past the last",
+            "registers of timer number num_timers are not accessed"),
+    Allowed("fsb", "hw/timer/hpet: FSB delivery cannot be enabled without",
+            "with msi=off Tn_FSB_EN_CNF is not set"),
+    Allowed("far", "hw/timer/hpet: do not overflow on comparators far away",
+            "comparators are below 2^58, also before the counter is enabled"),
+    Allowed("exact", "hw/timer/hpet: move the comparator on when it matches, "
+            "and: do not delay a timer that is programmed again",
+            "on qtest's clock each periodic comparator matches exactly, and "
+            "stock fires again 1 us later. So comparators are periodic in "
+            "rounds on a grid only: they match between two points of it, and "
+            "of a line's pulses within a step only the first counts"),
+    Allowed("endless", "hw/rtc/mc146818rtc: let time pass between re-injected",
+            "8192 Hz is not chosen with driftfix=slew: stock never returns"),
+]
+
+BASES = ("2006-06-17T16:01:21", "1999-12-31T23:59:57", "2038-01-19T03:14:05",
+         "2100-02-28T23:59:58", "2104-02-28T12:00:00", "9999-12-31T23:59:50",
+         "1970-01-01T00:00:00", "2262-04-11T23:47:14")
+
+Variant = namedtuple("Variant", "machine timers msi slew pit base grid")
+
+
+def choose_variant(rng, grid, pit=None):
+    """What machine a round runs on"""
+    return Variant(rng.choice(("pc", "q35")), rng.choice((3, 3, 8, 24)),
+                   rng.random() < 0.3, rng.random() < 0.3,
+                   rng.random() < 0.5 if pit is None else pit,
+                   rng.choice(BASES), grid)
+
+
+def any_bits(rng, size):
+    """An integer of size bits, often with few or with nearly all bits set."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return 1 << rng.randrange(size)
+    if kind == 1:
+        return (1 << size) - 1 - rng.getrandbits(min(size, 6))
+    return rng.getrandbits(size) >> rng.randrange(size)
+
+
+class Generator:
+    """Operations of one round, as many as asked for"""
+
+    def __init__(self, rng, variant, avoid):
+        self.rng, self.variant, self.avoid = rng, variant, avoid
+        self.ops = []
+        self.running, self.saved = True, False
+        self.now_ns = 0
+        self.cmos_index = 0
+
+    def generate(self, count):
+        self.after_reset()
+        turns = ((self.rtc, 46), (self.hpet, 46), (self.rtc_set, 2),
+                 (self.jump, 4), (self.stop_cont, 1), (self.reset, 0.15),
+                 (self.snapshot, 0.12))
+        names, weights = zip(*turns)
+        while len(self.ops) < count:
+            self.rng.choices(names, weights)[0]()
+        if not self.running:
+            self.stop_cont()
+        return self.ops[:count]
+
+    # What operations are made of
+
+    def line(self, text):
+        self.ops.append(("q", text))
+
+    def step(self, ns):
+        if self.variant.grid:
+            for _ in range(max(1, min(ns // GRID_NS, 60))):
+                self.pass_ns(GRID_NS)
+        else:
+            self.pass_ns(ns)
+
+    def pass_ns(self, ns):
+        self.ops.append(("t", ns))
+        self.now_ns += ns if self.running else 0
+
+    def machine(self, command):
+        self.ops.append(("m", command))
+        self.step(1)
+
+    def settle(self):
+        """Let what is due now run, and a little time pass, or more."""
+        if self.rng.random() < 0.7:
+            self.step(1 + self.rng.randrange(50))
+        else:
+            self.step(1 << self.rng.randrange(6, 27))
+
+    def jump(self):
+        """Long enough for seconds to end, or days with nothing periodic on"""
+        kind = self.rng.random()
+        if kind < 0.6:
+            ns = self.rng.randrange(1_000_000_000)
+        elif kind < 0.9:
+            # To the last microseconds of a second, where UIP is
+            ns = -self.now_ns % 1_000_000_000 + self.rng.choice(
+                (999_755_000, 999_756_000, 1_000_000_000, 0, 500_000_000))
+            ns += self.rng.randrange(1000)
+        else:
+            ns = self.rng.randrange(20_000_000_000)
+        self.step(ns)
+
+    # RTC
+
+    def cmos(self, reg, value=None):
+        if reg != self.cmos_index or self.rng.random() < 0.5:
+            self.line(f"outb 0x70 {reg | self.rng.choice((0, 0, 0x80)):#x}")
+            self.cmos_index = reg
+        self.line("inb 0x71" if value is None else f"outb 0x71 {value:#x}")
+
+    def rtc_reg(self):
+        kind = self.rng.random()
+        if kind < 0.5:
+            return self.rng.choice((10, 11, 12, 12, 12))
+        if kind < 0.95:
+            return self.rng.choice((0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x32, 0x37))
+        return self.rng.randrange(128)
+
+    def rtc(self):
+        reg = self.rtc_reg()
+        if self.rng.random() < 0.55:
+            self.cmos(reg)
+            # Register C lets timers be armed again.
+            if reg == 12:
+                self.settle()
+            return
+        self.cmos(reg, self.rtc_value(reg))
+        self.settle()
+
+    def rtc_value(self, reg):
+        rng = self.rng
+        if reg == 10:
+            divider = rng.choice((0x20, 0x20, 0x20, 0x20, 0x60, 0x70, 0x00,
+                                  0x10, 0x30, 0x50))
+            rate = rng.randrange(16)
+            if "endless" in self.avoid and self.variant.slew and rate == 3:
+                rate = 4
+            return divider | rate | rng.choice((0, 0, 0x80))
+        if reg == 11:
+            return rng.choice((0x02, 0x06, 0x00, 0x42, 0x12, 0x32, 0x72, 0x86,
+                               0x82, rng.randrange(256)))
+        if rng.random() < 0.15:
+            return rng.randrange(256)
+        # Plausible in BCD and in binary, near the end of things, don't care
+        return rng.choice((0, 1, 2, 3, 0x12, 0x23, 0x28, 0x29, 0x30, 0x31,
+                           0x59, 23, 59, 0x99, 0x81, 0x92, 0xc0, 0xff))
+
+    def rtc_set(self):
+        """Sets the date as a guest should."""
+        rng = self.rng
+        binary = rng.random() < 0.5
+
+        def code(n):
+            return n if binary else n // 10 << 4 | n % 10
+        mode = 0x02 | (0x04 if binary else 0)
+        self.cmos(11, 0x80 | mode)
+        for reg, low, high in ((0, 50, 60), (2, 58, 60), (4, 22, 24),
+                               (7, 27, 32), (8, 1, 13), (9, 0, 100),
+                               (0x32, 19, 100)):
+            self.cmos(reg, code(rng.randrange(low, high)))
+        self.cmos(11, mode | rng.choice((0, 0x10, 0x20, 0x40, 0x70)))
+        self.settle()
+
+    # HPET
+
+    def hpet_write(self, reg, value, size=64):
+        self.line(f"write{'q' if size == 64 else 'l'} {HPET + reg:#x} "
+                  f"{value:#x}")
+
+    def timers(self):
+        """How many timers' registers may be touched"""
+        all_of_them = min(self.variant.timers + 2, 24)
+        for _ in range(9):
+            n = self.rng.randrange(all_of_them)
+            if n != self.variant.timers or "past-last" not in self.avoid:
+                return n
+        return 0
+
+    def hpet_reg(self):
+        if self.rng.random() < 0.35:
+            return self.rng.choice((0x00, 0x10, 0x10, 0x20, 0x20, 0xf0, 0xf0,
+                                    0x30, 0xe8))
+        return (0x100 + 0x20 * self.timers() +
+                self.rng.choice((0, 0, 8, 8, 8, 0x10, 0x18)))
+
+    def hpet(self):
+        rng = self.rng
+        reg, size = self.hpet_reg(), rng.choice((64, 32))
+        high = 4 if size == 32 and rng.random() < 0.3 else 0
+        if rng.random() < 0.4:
+            name = {64: "readq", 32: "readl"}[size]
+            if rng.random() < 0.02:
+                name = rng.choice(("readb", "readw"))
+            self.line(f"{name} {HPET + reg + high:#x}")
+        elif reg >= 0x100 and reg & 0x18 == 8:
+            self.hpet_comparator(reg, size, high)
+        elif reg >= 0x100 and reg & 0x18 == 0x10:
+            self.hpet_message(reg)
+        else:
+            value = self.hpet_value(reg, high) >> (32 if high else 0)
+            self.hpet_write(reg + high, value & (1 << size) - 1, size)
+            self.settle()
+        if self.variant.msi and rng.random() < 0.1:
+            self.line(f"readl {MESSAGES + 4 * rng.randrange(4):#x}")
+
+    def hpet_value(self, reg, high):
+        rng = self.rng
+        if reg == 0x10:
+            return rng.choice((0, 1, 1, 1, 1, 3, 3, 2, any_bits(rng, 64) | 1))
+        if reg == 0xf0:
+            return self.hpet_counter(high)
+        if reg >= 0x100 and reg & 0x18 == 0:
+            return self.hpet_config()
+        return any_bits(rng, 64)
+
+    def hpet_counter(self, high):
+        value = any_bits(self.rng, 64)
+        if self.rng.random() < 0.7:
+            value = self.now_ns // 10
+        if self.variant.grid:
+            value = 0 if high else value % (1 << 31)
+            value -= value % GRID_TICKS
+        return value
+
+    def hpet_config(self):
+        rng = self.rng
+        value = any_bits(rng, 64) if rng.random() < 0.2 else \
+            rng.choice((4, 4, 6, 0, 2, 8, 12, 14)) | rng.choice((0, 256)) | \
+            rng.choice((0, HPET_SETVAL)) | rng.randrange(24) << 9
+        if rng.random() < 0.2:
+            value |= HPET_FSB
+        if "fsb" in self.avoid and not self.variant.msi:
+            value &= ~HPET_FSB
+        if "exact" in self.avoid and not self.variant.grid:
+            value &= ~HPET_PERIODIC
+        if self.variant.grid:
+            # 2^32 is no multiple of the grid.
+            value &= ~HPET_32BIT
+        return value
+
+    def hpet_comparator(self, reg, size, high):
+        if self.variant.grid:
+            self.hpet_grid_comparator(reg)
+            return
+        value = self.now_ns // 10 + any_bits(self.rng, 36)
+        if self.rng.random() < 0.2:
+            value = any_bits(self.rng, 64)
+        if "far" in self.avoid:
+            value %= NEAR
+        value = value >> 32 if high else value % (1 << size)
+        self.hpet_write(reg + high, value, size)
+        self.settle()
+
+    def hpet_grid_comparator(self, reg):
+        """Match between two points of the grid, from there on period by
+        period. In periodic mode a write after SETVAL sets both, so the period
+        has to be written again; that fails to be needed otherwise."""
+        rng = self.rng
+        half = GRID_TICKS // 2
+        match = (self.now_ns // 10 // GRID_TICKS + rng.randrange(1, 64)) * \
+            GRID_TICKS + half
+        config = 4 | 8 | HPET_SETVAL | rng.choice((0, 2)) | \
+            rng.randrange(24) << 9
+        self.hpet_write(reg - 8, config)
+        self.hpet_write(reg, match)
+        self.hpet_write(reg, rng.randrange(1, 32) * GRID_TICKS)
+        self.settle()
+
+    def hpet_message(self, reg):
+        address = MESSAGES + 4 * self.rng.randrange(4)
+        self.hpet_write(reg, address << 32 | self.rng.getrandbits(32))
+
+    # The machine
+
+    def after_reset(self):
+        """Comparators are centuries away after a reset."""
+        if "far" not in self.avoid:
+            return
+        for n in range(self.variant.timers):
+            value = GRID_TICKS // 2 if self.variant.grid else \
+                self.rng.getrandbits(32)
+            self.ops.append(("k", f"writeq {HPET + 0x108 + 0x20 * n:#x} "
+                             f"{value:#x}"))
+        self.step(1)
+
+    def stop_cont(self):
+        self.running = not self.running
+        self.machine("cont" if self.running else "stop")
+
+    def reset(self):
+        if self.running:
+            self.machine("reset")
+            self.after_reset()
+
+    def snapshot(self):
+        if self.saved and self.rng.random() < 0.6:
+            self.machine("load")
+        else:
+            self.machine("save")
+            self.saved = True
+
+
+def operations(seed, variant, avoid, count):
+    """The operations of a round; the same for the same arguments."""
+    return Generator(random.Random(seed), variant, avoid).generate(count)
