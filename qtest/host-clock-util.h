@@ -65,8 +65,8 @@ typedef struct VM {
 } VM;
 
 /*
- * How many times later than elsewhere things may be: the lab is emulated, and an
- * emulator in it twice over.
+ * How many times later than elsewhere things may be: the lab is emulated, and
+ * an emulator in it twice over.
  */
 int host_clock_slowness(void);
 

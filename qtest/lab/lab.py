@@ -37,11 +37,11 @@ BANNER = f"""
 This is the lab: Linux with /dev/rtc0 and /dev/hpet on an emulated PC.
 
   qemu-system-x86_64 -clock help
-  qemu-system-x86_64 -clock hpet -nodefaults -nographic -monitor stdio
+  qemu-system-x86_64 -clock hpet -nodefaults -display none -monitor stdio
       then 'info host-clocks', 'quit'
   cd {OBJ}
   tests/unit/test-host-clock
-  tests/qtest/host-clock-test -p /host-clock/hpet
+  tests/qtest/host-clock-test -p /x86_64/host-clock/hpet/vm/reset/date
   tests/qtest/host-clock-device-test -l
 
 'exit' or C-a x leaves it. Nothing in here is kept.

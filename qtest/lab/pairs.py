@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from image import BUILD, EMULATOR, Image, ImageError
 from judge import (LAB, NONE, ZONE_TZ, Result, judge_clock, judge_hpet_rate,
                    judge_seconds, parse_time, row_name)
-from lab import Emulator, EmulatorError, Lab, LabError, get_kernel
+from lab import EmulatorError, Lab, LabError, get_kernel
 from emulator import Stamp
 
 GUEST = BUILD / "qtest" / "baremetal" / "read-clocks.elf"
