@@ -79,6 +79,45 @@ static void test_irq_disabled(void)
     hpet_stop();
 }
 
+/* Nobody is waiting for a masked comparator, but it goes on. */
+static void test_masked(void)
+{
+    const int period = 100, first = 12345;
+
+    hpet_start("");
+    hpet_set_periodic(0, LEVEL_ON_ROUTE & ~HPET_TN_ENABLE, period, period);
+    hpet_set_periodic(1, 0, period, period);
+    hpet_set_one_shot(2, HPET_TN_ENABLE, first);
+    hpet_enable(0);
+    /* The one that is not masked is the next to wake QEMU up. */
+    qtest_clock_step_next(qts);
+    g_assert_cmpint(hpet_counter(), ==, first);
+
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpint(hpet_read(hpet_tn(i, HPET_TN_CMP)), ==,
+                        first / period * period + period);
+    }
+    g_assert_cmpint(hpet_read(HPET_STATUS), ==, 1u << 0);
+    g_assert_false(hpet_irq(ROUTE));
+    hpet_ack(0);
+
+    /* Unmasked, it makes an interrupt when it would have matched. */
+    hpet_write(hpet_tn(0, HPET_TN_CFG), LEVEL_ON_ROUTE | HPET_TN_PERIODIC);
+    hpet_step_ticks(period - hpet_counter() % period - 1);
+    g_assert_false(hpet_irq(ROUTE));
+    hpet_step_ticks(1);
+    g_assert_true(hpet_irq(ROUTE));
+    hpet_ack(0);
+
+    /* Masked again, it makes none, and leaves its mark in the status. */
+    hpet_write(hpet_tn(0, HPET_TN_CFG), (LEVEL_ON_ROUTE & ~HPET_TN_ENABLE) |
+              HPET_TN_PERIODIC);
+    hpet_step_ticks(period);
+    g_assert_false(hpet_irq(ROUTE));
+    g_assert_true(hpet_status(0));
+    hpet_stop();
+}
+
 static void test_routes(void)
 {
     hpet_start("");
@@ -247,6 +286,7 @@ void add_irq_tests(void)
     qtest_add_func("/hpet/irq/edge", test_edge);
     qtest_add_func("/hpet/irq/level", test_level);
     qtest_add_func("/hpet/irq/disabled", test_irq_disabled);
+    qtest_add_func("/hpet/irq/masked", test_masked);
     qtest_add_func("/hpet/irq/routes", test_routes);
     qtest_add_func("/hpet/legacy/timers", test_legacy_timers);
     qtest_add_func("/hpet/legacy/edge", test_legacy_edge);

@@ -162,6 +162,27 @@ static void test_migrate(void)
     hpet_stop();
 }
 
+/* What a masked comparator has missed by then, and what it is to do after */
+static void test_migrate_masked(void)
+{
+    hpet_start("");
+    hpet_set_periodic(0, LEVEL_ON_ROUTE & ~HPET_TN_ENABLE, 100, 100);
+    hpet_set_one_shot(1, HPET_TN_32BIT, 0x80000000);
+    hpet_set_one_shot(2, LEVEL_ON_ROUTE & ~HPET_TN_ENABLE, 1000);
+    hpet_enable(0);
+    migrate(qtest_clock_step(qts, 250 * TICK_NS));
+    g_assert_cmphex(hpet_read(HPET_STATUS), ==, 1u << 0);
+    g_assert_cmpint(hpet_read(hpet_tn(0, HPET_TN_CMP)), ==, 300);
+    hpet_step_ticks(50);
+    g_assert_cmpint(hpet_read(hpet_tn(0, HPET_TN_CMP)), ==, 400);
+    hpet_step_ticks(700);
+    g_assert_cmphex(hpet_read(HPET_STATUS), ==, 1u << 0 | 1u << 2);
+    g_assert_false(hpet_irq(ROUTE));
+    hpet_write(hpet_tn(2, HPET_TN_CFG), LEVEL_ON_ROUTE);
+    g_assert_true(hpet_irq(ROUTE));
+    hpet_stop();
+}
+
 static void test_migrate_halted(void)
 {
     hpet_start("");
@@ -212,6 +233,7 @@ void add_state_tests(void)
     qtest_add_func("/hpet/reset/pending", test_reset_pending);
     qtest_add_func("/hpet/stop-cont", test_stop_cont);
     qtest_add_func("/hpet/migrate/running", test_migrate);
+    qtest_add_func("/hpet/migrate/masked", test_migrate_masked);
     qtest_add_func("/hpet/migrate/halted", test_migrate_halted);
     qtest_add_func("/hpet/migrate/interrupts", test_migrate_irqs);
 }
