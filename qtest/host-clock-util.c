@@ -258,6 +258,22 @@ static char *clock_args(VM *vm)
     return g_strdup_printf("-clock %s", vm->source);
 }
 
+/*
+ * qtest_init() with the emulator that the environment variable @var names.
+ * libqtest's own function for it has another name in each version of QEMU.
+ */
+static QTestState *init_with_binary(const char *var, const char *args)
+{
+    g_autofree char *usual = g_strdup(g_getenv("QTEST_QEMU_BINARY"));
+    const char *other = var ? g_getenv(var) : NULL;
+    QTestState *qts;
+
+    g_setenv("QTEST_QEMU_BINARY", other ?: usual, true);
+    qts = qtest_init(args);
+    g_setenv("QTEST_QEMU_BINARY", usual, true);
+    return qts;
+}
+
 VM *vm_start_with(const VMOptions *options, const char *source,
                   Setting setting, const char *base, const char *args)
 {
@@ -272,7 +288,7 @@ VM *vm_start_with(const VMOptions *options, const char *source,
     line = g_strdup_printf("-machine pc%s -nodefaults %s "
                            "-rtc base=%s,clock=%s %s", options->machine ?: "",
                            clock, base, setting_names[setting], args);
-    vm->qts = qtest_init_with_env(options->binary, line, true);
+    vm->qts = init_with_binary(options->binary, line);
     if (!options->real_irqs) {
         qtest_irq_intercept_in(vm->qts, "ioapic");
     }
