@@ -72,7 +72,7 @@ def growth(found, subject, key, counts):
 
 def run(bench):
     counts = bench.pick((1, 4), COUNTS)
-    seconds, rounds = bench.pick((1, 1), (4, 3))
+    seconds, rounds = bench.pick((1, 1), (3, 2))
     found = {(subject, count): [] for subject in bench.subjects
              for count in counts}
     for number in range(rounds):
