@@ -124,16 +124,19 @@ class Guest:
 def measure(bench, subject, counts):
     options = {f'n{hz}': count for hz, count in counts.items()}
     args = machine_args(subject, bench.guest('bench-tick'), options)
-    guest = Guest(subject.name)
+    lines = []
     deadline = time.monotonic() + RUN_S
+    # Read first and compute later: the lines are stamped as they are read.
     with Emulator(str(subject.qemu), args, serial=True) as vm:
-        while True:
+        while not lines or lines[-1][1] != '|':
             line = vm.read_line(deadline)
             if line is None:
                 fail(f'{subject.name}: the guest ended: {vm.stderr()}')
-            if line[1] == '|':
-                return guest.runs
-            guest.line(line[0].mono, line[1])
+            lines.append((line[0].mono, line[1]))
+    guest = Guest(subject.name)
+    for arrival, text in lines[:-1]:
+        guest.line(arrival, text)
+    return guest.runs
 
 
 # -- figures
