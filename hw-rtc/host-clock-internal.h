@@ -154,6 +154,8 @@ struct HostClock {
     HostClockReading start;
     HostClockViewState *views[HOST_CLOCK_VIEW_TYPE__MAX];
     QEMUBH *event_bh;
+    /* Wakes up when CLOCK_REALTIME is set, if that is the wall time. */
+    HostClockOsTimer *step_watch;
 
     /* Highest mono_ns handed out. */
     Stat64 mono_floor;

@@ -326,6 +326,21 @@ HostClockLookResult host_clock_sampler_look(HostClockSampler *s,
     return follow(s, &lines, own_ns, jump_ns);
 }
 
+void host_clock_sampler_settle(HostClockSampler *s)
+{
+    const HostClockLook *last = &s->looks[s->n_looks - 1];
+    int64_t raw_ns = last->raw_ns[1], ns;
+    Range offsets;
+    Lines lines;
+
+    lines_fit(s, &lines);
+    offsets = lines_offsets(&lines);
+    ns = raw_ns + look_offset_ns(last) + (offsets.min + offsets.max) / 2;
+    host_clock_sampler_skip(s, ns - line_at(s, raw_ns));
+    s->is_lost = false;
+    line_set_error(s, (offsets.max - offsets.min) / 2 + 1, s->drift_ppb);
+}
+
 void host_clock_sampler_start(HostClockSampler *s, const HostClockLook *look)
 {
     int64_t width_ns = look->ns[1] - look->ns[0] +

@@ -133,6 +133,15 @@ HostClockLookResult host_clock_sampler_look(HostClockSampler *s,
                                             int64_t *jump_ns);
 
 /**
+ * host_clock_sampler_settle: make do with what is known
+ * @s: a sampler nobody reads yet, of which the last look was unclear
+ *
+ * The line goes to the middle of where the source can be.  What it is off by is
+ * made up for when more is known.
+ */
+void host_clock_sampler_settle(HostClockSampler *s);
+
+/**
  * host_clock_sampler_relabel: the source has jumped, the sampler does not
  * @s: a sampler; one thread at a time
  * @ns: from now on the caller subtracts this from what the source says

@@ -93,8 +93,8 @@ static int64_t view_get_vm(HostClockView *opaque)
 
     do {
         seq = seqlock_read_begin(&view->vm_lock);
-        running = view->vm_running;
-        offset_ns = view->vm_offset_ns;
+        running = qatomic_read(&view->vm_running);
+        offset_ns = qatomic_read_i64(&view->vm_offset_ns);
     } while (seqlock_read_retry(&view->vm_lock, seq));
 
     if (!running) {
@@ -282,8 +282,8 @@ static void view_vm_set(HostClockViewState *view, bool running)
                     view_mono_ns(view->clock);
     }
     seqlock_write_begin(&view->vm_lock);
-    view->vm_running = running;
-    view->vm_offset_ns = offset_ns;
+    qatomic_set(&view->vm_running, running);
+    qatomic_set_i64(&view->vm_offset_ns, offset_ns);
     seqlock_write_end(&view->vm_lock);
     timerlist_enable(view->timers, running);
 }

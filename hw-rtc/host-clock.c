@@ -65,7 +65,7 @@ static void note_wall_offset(HostClock *hc, const HostClockReading *r,
     }
     stepped = change > tolerance || change < -tolerance;
     if (stepped) {
-        hc->generation++;
+        qatomic_set(&hc->generation, hc->generation + 1);
         hc->last_step_ns = change;
         hc->pending_step_ns += change;
     }
@@ -104,6 +104,15 @@ void host_clock_check_step(HostClock *hc, bool announced)
     if (read_for_steps(hc, &r) == 0) {
         note_wall_offset(hc, &r, announced);
     }
+}
+
+/* Not only the host view's alarm, which need not exist, learns of a step. */
+static void step_watch_cb(void *opaque, bool clock_was_set)
+{
+    HostClock *hc = opaque;
+
+    host_clock_check_step(hc, true);
+    host_clock_os_timer_arm(hc->step_watch, INT64_MAX);
 }
 
 /* State */
@@ -336,6 +345,11 @@ static void host_clock_complete(UserCreatable *uc, Error **errp)
         hc->wall_offset_at_ns = r.mono_ns;
     }
     hc->event_bh = qemu_bh_new(host_clock_event_bh, hc);
+    if (k->wall_is_realtime && !k->is_system) {
+        /* Without it steps are noticed when somebody asks. */
+        hc->step_watch = host_clock_os_timer_new(HOST_CLOCK_OS_REALTIME,
+                                                 step_watch_cb, hc, NULL);
+    }
     hc->opened = true;
     QLIST_INSERT_HEAD(&open_clocks, hc, next);
     trace_host_clock_open(host_clock_name(hc), r.mono_ns, r.wall_ns);
@@ -361,6 +375,7 @@ static void host_clock_finalize(Object *obj)
                 host_clock_view_free(hc->views[i]);
             }
         }
+        host_clock_os_timer_free(hc->step_watch);
         hc->ops->close(hc);
         qemu_bh_delete(hc->event_bh);
     }

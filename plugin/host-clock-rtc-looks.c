@@ -23,9 +23,9 @@
 #include <linux/rtc.h>
 
 #define SECOND_NS       NANOSECONDS_PER_SECOND
-/* Opening waits for the beginning of a second, and looks for it so often. */
+/* Opening waits for the beginning of a second; on a busy host, of several. */
 #define OPEN_LOOK_NS    (2 * SCALE_MS)
-#define OPEN_MAX_NS     (5 * SECOND_NS)
+#define OPEN_MAX_NS     (10 * SECOND_NS)
 /* So many looks, one or two a second, until the rate is well known */
 #define FAST_LOOKS      100
 #define SLOW_NS         (4 * SECOND_NS)
@@ -251,8 +251,9 @@ static void rtc_first_look(HostClockRtc *r, const HostClockLook *look)
 bool rtc_acquire(HostClockRtc *r, Error **errp)
 {
     HostClockDev *dev = HOST_CLOCK_DEV(r);
-    int64_t until_ns = now_raw() + OPEN_MAX_NS;
+    int64_t until_ns = now_raw() + OPEN_MAX_NS, closer_ns = INT64_MAX;
     HostClockLook look, last = { };
+    bool ticks = false;
     int ret;
 
     while ((ret = rtc_take_look(r, &look)) == 0 && now_raw() < until_ns) {
@@ -262,20 +263,27 @@ bool rtc_acquire(HostClockRtc *r, Error **errp)
             look.ns[1] = SECOND_NS;
             host_clock_sampler_start(&r->sampler, &look);
         } else if (look.ns[0] != last.ns[0]) {
+            ticks = true;
             rtc_first_look(r, &last);
             rtc_first_look(r, &look);
             if (!r->unclear_looks) {
                 return true;
             }
+            /* The host is busy.  Look without a pause where the next comes. */
+            closer_ns = last.raw_ns[0] + SECOND_NS - OPEN_LOOK_NS;
         }
         last = look;
-        host_clock_os_sleep_ns(OPEN_LOOK_NS);
+        if (look.raw_ns[1] < closer_ns) {
+            host_clock_os_sleep_ns(OPEN_LOOK_NS);
+        }
     }
     if (ret < 0) {
         error_setg(errp, "%s %s", dev->name, rtc_calendar_strerror(ret));
-    } else if (!r->unclear_looks) {
+    } else if (!ticks) {
         error_setg(errp, "the seconds of %s do not count", dev->name);
+    } else {
+        host_clock_sampler_settle(&r->sampler);
+        r->unclear_looks = 0;
     }
-    /* On a host so busy that no edge could be seen closely it comes later. */
-    return ret == 0 && r->unclear_looks;
+    return ret == 0 && ticks;
 }

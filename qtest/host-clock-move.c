@@ -337,7 +337,10 @@ static void test_behind(Cell *cell)
     cmos_read(g.vm, RTC_REG_C);
     cmos_write(g.vm, RTC_REG_B, BINARY_24H | REG_B_UIE);
     move(&g, destination(cell, cell->source->name, NULL), false);
-    g_assert_false(vm_irq(g.vm));
+    if (vm_is_manual(g.vm)) {
+        /* In real time the second may be over by now. */
+        g_assert_false(vm_irq(g.vm));
+    }
     for (end = vm_rtc_now(g.vm) + NS + LATE_NS; vm_rtc_now(g.vm) < end;
          vm_pass(g.vm, 10 * MS)) {
         check_guest(&g);

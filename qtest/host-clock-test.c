@@ -126,6 +126,7 @@ static void run_test(const void *opaque)
 {
     const Test *test = opaque;
 
+    span_set_source(test->cell->source->name);
     if (test->cell->source->missing) {
         g_test_skip(test->cell->source->missing);
     } else {

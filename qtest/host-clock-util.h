@@ -76,6 +76,8 @@ const Source *host_clock_sources(void);
 /* With these, qtest's clock is the time of the vm view. */
 bool source_is_system(const char *source);
 
+/* Of which source the times are; before any other span is computed */
+void span_set_source(const char *source);
 Span span_since(Span from, Span to);
 Span span_add(Span a, int64_t ns);
 

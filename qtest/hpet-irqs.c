@@ -111,7 +111,7 @@ static void test_masked(void)
 
     /* Masked again, it makes none, and leaves its mark in the status. */
     hpet_write(hpet_tn(0, HPET_TN_CFG), (LEVEL_ON_ROUTE & ~HPET_TN_ENABLE) |
-               HPET_TN_PERIODIC);
+              HPET_TN_PERIODIC);
     hpet_step_ticks(period);
     g_assert_false(hpet_irq(ROUTE));
     g_assert_true(hpet_status(0));

@@ -29,14 +29,18 @@ def sphinx(*args, **env):
     done = subprocess.run(['sphinx-build', '-q', *map(str, args)], text=True,
                           capture_output=True, env={**os.environ, **env})
     if done.returncode:
-        raise BookError(f'sphinx: {(done.stderr or done.stdout).strip()}')
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise BookError('sphinx: ' + '\n'.join(said[:20] + ['...'] * (len(said) > 20)))
     return done.stderr
 
 
 def gather(folder):
     """The pages at the places that they have in QEMU, and what they quote."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(DOCS, folder / 'docs')
+    for name in ('docs', 'hw-rtc', 'plugin', 'qtest', 'scripts'):     # pages link to sources
+        if (tree.ROOT / name).is_dir():
+            shutil.copytree(tree.ROOT / name, folder / name,
+                            ignore=shutil.ignore_patterns('__pycache__'))
     for to, source in tree.tree_map().items():
         (folder / to).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / to)

@@ -3,7 +3,7 @@
 
 An operation is a tuple: ("q", LINE) is a line of the qtest protocol, ("k", LINE)
 one that keeps away from an allowed difference and has to stay, ("t", NS) lets
-time pass, ("m", COMMAND) is stop, cont, reset, save or load. Whatever may
+time pass, ("w", NS) too, but in the stopped VM, ("m", COMMAND) is stop, cont, reset, save or load. Whatever may
 arm a timer for the present moment is followed by a "t", so that this timer runs
 there and not whenever the main loop comes by.
 """
@@ -30,7 +30,8 @@ ALLOWED = [
     Allowed("fsb", "hw/timer/hpet: FSB delivery cannot be enabled without",
             "with msi=off Tn_FSB_EN_CNF is not set"),
     Allowed("far", "hw/timer/hpet: do not overflow on comparators far away",
-            "comparators are below 2^58, also before the counter is enabled"),
+            "counter and comparators are below 2^58, also before the former is "
+            "enabled"),
     Allowed("exact", "hw/timer/hpet: move the comparator on when it matches, "
             "and: do not delay a timer that is programmed again",
             "on qtest's clock each periodic comparator matches exactly, and "
@@ -45,15 +46,16 @@ BASES = ("2006-06-17T16:01:21", "1999-12-31T23:59:57", "2038-01-19T03:14:05",
          "2100-02-28T23:59:58", "2104-02-28T12:00:00", "9999-12-31T23:59:50",
          "1970-01-01T00:00:00", "2262-04-11T23:47:14")
 
-Variant = namedtuple("Variant", "machine timers msi slew pit base grid")
+Variant = namedtuple("Variant", "machine timers msi slew pit base grid manual")
 
 
-def choose_variant(rng, grid, pit=None):
+def choose_variant(rng, grid, manual):
     """What machine a round runs on"""
-    return Variant(rng.choice(("pc", "q35")), rng.choice((3, 3, 8, 24)),
+    return Variant(rng.choice(("pc", "q35")),
+                   rng.choice((3, 3, 8, 8 if manual else 24)),
                    rng.random() < 0.3, rng.random() < 0.3,
-                   rng.random() < 0.5 if pit is None else pit,
-                   rng.choice(BASES), grid)
+                   rng.random() < 0.5 and not manual, rng.choice(BASES), grid,
+                   manual)
 
 
 def any_bits(rng, size):
@@ -83,7 +85,10 @@ class Generator:
                  (self.snapshot, 0.12))
         names, weights = zip(*turns)
         while len(self.ops) < count:
-            self.rng.choices(names, weights)[0]()
+            if self.variant.manual and not self.running:
+                self.look_while_stopped()
+            else:
+                self.rng.choices(names, weights)[0]()
         if not self.running:
             self.stop_cont()
         return self.ops[:count]
@@ -101,8 +106,13 @@ class Generator:
             self.pass_ns(ns)
 
     def pass_ns(self, ns):
-        self.ops.append(("t", ns))
-        self.now_ns += ns if self.running else 0
+        # qtest's clock moves in a stopped VM as well, the manual clock's vm
+        # view does not.
+        if self.running or not self.variant.manual:
+            self.ops.append(("t", ns))
+            self.now_ns += ns
+        else:
+            self.ops.append(("w", ns))
 
     def machine(self, command):
         self.ops.append(("m", command))
@@ -216,7 +226,9 @@ class Generator:
         rng = self.rng
         reg, size = self.hpet_reg(), rng.choice((64, 32))
         high = 4 if size == 32 and rng.random() < 0.3 else 0
-        if rng.random() < 0.4:
+        # On the grid the counter is never ahead of the time, so that a match
+        # is in the future when it is set.
+        if rng.random() < 0.4 or (reg == 0xf0 and self.variant.grid):
             name = {64: "readq", 32: "readl"}[size]
             if rng.random() < 0.02:
                 name = rng.choice(("readb", "readw"))
@@ -226,36 +238,43 @@ class Generator:
         elif reg >= 0x100 and reg & 0x18 == 0x10:
             self.hpet_message(reg)
         else:
-            value = self.hpet_value(reg, high) >> (32 if high else 0)
+            value = self.hpet_value(reg) >> (32 if high else 0)
             self.hpet_write(reg + high, value & (1 << size) - 1, size)
             self.settle()
         if self.variant.msi and rng.random() < 0.1:
             self.line(f"readl {MESSAGES + 4 * rng.randrange(4):#x}")
 
-    def hpet_value(self, reg, high):
+    def hpet_value(self, reg):
         rng = self.rng
         if reg == 0x10:
             return rng.choice((0, 1, 1, 1, 1, 3, 3, 2, any_bits(rng, 64) | 1))
         if reg == 0xf0:
-            return self.hpet_counter(high)
+            return self.hpet_counter()
         if reg >= 0x100 and reg & 0x18 == 0:
-            return self.hpet_config()
+            return self.hpet_config(reg)
         return any_bits(rng, 64)
 
-    def hpet_counter(self, high):
+    def hpet_counter(self):
         value = any_bits(self.rng, 64)
         if self.rng.random() < 0.7:
             value = self.now_ns // 10
-        if self.variant.grid:
-            value = 0 if high else value % (1 << 31)
-            value -= value % GRID_TICKS
-        return value
+        return value % NEAR if "far" in self.avoid else value
 
-    def hpet_config(self):
+    def route(self, reg):
+        """Tn_INT_ROUTE_CNF. Timers that are late when they are armed fire in
+        the order of their deadlines, unless these are before time 0; that is
+        another instant on the manual clock. So no two share a line there."""
+        if self.variant.manual:
+            return (9 + (reg - 0x100) // 0x20 % 8) << 9
+        return self.rng.randrange(24) << 9
+
+    def hpet_config(self, reg):
         rng = self.rng
         value = any_bits(rng, 64) if rng.random() < 0.2 else \
             rng.choice((4, 4, 6, 0, 2, 8, 12, 14)) | rng.choice((0, 256)) | \
-            rng.choice((0, HPET_SETVAL)) | rng.randrange(24) << 9
+            rng.choice((0, HPET_SETVAL)) | self.route(reg)
+        if self.variant.manual:
+            value = value & ~(31 << 9) | self.route(reg)
         if rng.random() < 0.2:
             value |= HPET_FSB
         if "fsb" in self.avoid and not self.variant.msi:
@@ -282,17 +301,16 @@ class Generator:
 
     def hpet_grid_comparator(self, reg):
         """Match between two points of the grid, from there on period by
-        period. In periodic mode a write after SETVAL sets both, so the period
-        has to be written again; that fails to be needed otherwise."""
+        period. The first write after SETVAL sets the period as well, so it is
+        written again before that match."""
         rng = self.rng
-        half = GRID_TICKS // 2
-        match = (self.now_ns // 10 // GRID_TICKS + rng.randrange(1, 64)) * \
-            GRID_TICKS + half
-        config = 4 | 8 | HPET_SETVAL | rng.choice((0, 2)) | \
-            rng.randrange(24) << 9
-        self.hpet_write(reg - 8, config)
-        self.hpet_write(reg, match)
-        self.hpet_write(reg, rng.randrange(1, 32) * GRID_TICKS)
+        match = (self.now_ns // 10 // GRID_TICKS + rng.randrange(4, 64)) * \
+            GRID_TICKS + GRID_TICKS // 2
+        config = 4 | 8 | HPET_SETVAL | rng.choice((0, 2)) | self.route(reg)
+        for write in ((reg - 8, config), (reg, match),
+                      (reg, rng.randrange(1, 32) * GRID_TICKS)):
+            self.hpet_write(*write)
+            self.step(1)
         self.settle()
 
     def hpet_message(self, reg):
@@ -316,12 +334,23 @@ class Generator:
         self.running = not self.running
         self.machine("cont" if self.running else "stop")
 
+    def look_while_stopped(self):
+        """Nobody writes to a stopped machine; under qtest alone its timers
+        would run."""
+        for _ in range(self.rng.randrange(20)):
+            self.cmos(self.rng.choice((0, 2, 4, 6, 7, 8, 9, 10, 11, 0x32)))
+            self.line(f"readq {HPET + self.hpet_reg():#x}")
+            self.pass_ns(1 << self.rng.randrange(32))
+        self.stop_cont()
+
     def reset(self):
         if self.running:
             self.machine("reset")
             self.after_reset()
 
     def snapshot(self):
+        if self.variant.manual and not self.running:
+            return
         if self.saved and self.rng.random() < 0.6:
             self.machine("load")
         else:

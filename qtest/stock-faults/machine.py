@@ -141,7 +141,10 @@ class Machine:
         self.qtest = QTest(qtest)
         self.pid = self.vm.process.pid
         try:
-            self.vm.qmp.open(START_S)
+            if "-incoming" in args:
+                self.vm.qmp.open(START_S)
+            else:
+                self.vm.wait_running(START_S)
         except EmulatorError:
             self.vm.process.wait(START_S)
             raise

@@ -46,6 +46,7 @@ static struct {
     int preempt_count;
     int64_t early_ns;
     int64_t late_ns;
+    int64_t sleep_late_ns;
     unsigned arms;
     bool vm_running;
     int64_t virtual_ns;
@@ -103,6 +104,14 @@ int64_t host_clock_os_now_ns(HostClockOsId id)
 void host_clock_os_sleep_ns(int64_t ns)
 {
     pass(ns);
+    if (sim.sleep_late_ns) {
+        pass(g_test_rand_int_range(0, sim.sleep_late_ns));
+    }
+}
+
+void sim_sleeps_late(int64_t ns)
+{
+    sim.sleep_late_ns = ns;
 }
 
 void sim_block(int64_t ns)

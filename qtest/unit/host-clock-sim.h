@@ -49,6 +49,9 @@ void sim_timers_early(int64_t ns);
 /* Fault: timers fire late by up to @ns at random */
 void sim_timers_late(int64_t ns);
 
+/* Fault: who sleeps wakes up late by up to @ns at random */
+void sim_sleeps_late(int64_t ns);
+
 /* Number of timers that exist, and how often one was armed */
 unsigned sim_timers(void);
 unsigned sim_arms(void);

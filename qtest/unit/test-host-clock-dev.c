@@ -738,6 +738,31 @@ static void test_rtc_busy_host(void)
     }
 }
 
+/*
+ * It is opened on a host so busy that no sleep of 2 ms ends in less than 10 or
+ * so: the date is right all the same, and there is no step later.
+ */
+static void test_rtc_open_busy(void)
+{
+    for (int i = 0; i < 20; i++) {
+        Clock c;
+
+        reset();
+        sim_sleeps_late(100 * MS);
+        sim_timers_late(50 * MS);
+        /* Then not even looks without a pause are close enough. */
+        sim_rtc.read_ns = i % 2 ? 40 * US : 30 * MS;
+        sim_rtc_set(sim_rtc_ns() + g_test_rand_int_range(0, SEC));
+        c = open_rtc();
+        sim_sleeps_late(0);
+        sim_rtc.read_ns = 40 * US;
+        g_assert_cmpint(run(&c, 60 * SEC, SEC / 10), <, i % 2 ? 6 * MS :
+                                                                40 * MS);
+        g_assert_cmpuint(c.hc->generation, ==, 0);
+        close_clock(&c);
+    }
+}
+
 static void test_rtc_no_interrupts(void)
 {
     Clock c;
@@ -1068,6 +1093,7 @@ int main(int argc, char **argv)
     ADD("rtc/reading/goal-sysfs", test_rtc_goal_sysfs);
     ADD("rtc/reading/busy-host", test_rtc_busy_host);
     ADD("rtc/reading/no-interrupts", test_rtc_no_interrupts);
+    ADD("rtc/open/busy-host", test_rtc_open_busy);
     ADD("rtc/reading/zone", test_rtc_zone);
     ADD("rtc/reading/suspend", test_rtc_suspend);
     ADD("rtc/set", test_rtc_set);

@@ -155,6 +155,23 @@ static void test_source_step(const void *name)
     close_clock(hc);
 }
 
+/* Nobody has a host view, as with -rtc clock=vm: a step is noticed, once. */
+static void test_source_step_unseen(const void *name)
+{
+    HostClock *hc = open_clock(name);
+
+    mono(hc);
+    for (int i = 1; i <= 3; i++) {
+        sim_set_realtime(-HOUR);
+        g_assert_cmpuint(hc->generation, ==, i);
+        assert_near(hc->last_step_ns, -HOUR);
+    }
+    wall(hc);
+    sim_set_realtime(-HOUR);
+    g_assert_cmpuint(hc->generation, ==, 4);
+    close_clock(hc);
+}
+
 static void test_source_slew(const void *name)
 {
     HostClock *hc = open_clock(name);
@@ -706,6 +723,7 @@ int main(int argc, char **argv)
 
     add_for_sources("reading/rate", test_source_readings);
     add_for_sources("reading/step", test_source_step);
+    add_for_sources("reading/step-without-view", test_source_step_unseen);
     add_for_sources("reading/slew-is-no-step", test_source_slew);
     add_for_sources("reading/preempted", test_preempted);
     add_for_sources("timer/due", test_timer_due);

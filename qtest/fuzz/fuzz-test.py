@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fuzz the host clocks with libFuzzer; TAP output.
+
+    fuzz-test.py [--minutes N]
+
+A source that says anything at all, for half a minute, or for N minutes. With
+--minutes a build of QEMU for fuzzing, in build/fuzz, has its own generic fuzzer
+write to the RTC's ports and the HPET's registers for as long.
+"""
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SRC, OBJ = ROOT / "build/host-clock/src", ROOT / "build/host-clock/obj"
+FULL = ROOT / "build/fuzz"
+UNIT = "tests/unit/test-host-clock"
+SHORT_S = 30
+FLAGS = ["-fsanitize=fuzzer,address,undefined", "-g", "-w",
+         "-fno-sanitize-recover=undefined"]
+TARGETS = {
+    "rtc": ("rtc", "-machine pc -rtc clock=vm"),
+    "hpet": ("hpet*", "-machine q35,hpet=on -rtc clock=vm"),
+}
+# Warnings that clang has not, and the compiler that is replaced
+GCC_ONLY = ("-W", "-ftrivial", "-fzero-call", "-O2")
+
+
+def commands():
+    done = subprocess.run(["ninja", "-C", OBJ, "-t", "commands", UNIT],
+                          text=True, check=True, capture_output=True)
+    return [words for words in map(shlex.split, done.stdout.splitlines())
+            if "-o" in words]
+
+
+def clang(words):
+    """The same command for clang"""
+    start = next(n for n, word in enumerate(words) if word.startswith("-"))
+    return ["clang", *(w for w in words[start:]
+                       if not w.startswith(GCC_ONLY) or w.startswith("-Wl,")),
+            *FLAGS]
+
+
+def run(words):
+    done = subprocess.run(words, cwd=OBJ, text=True, capture_output=True)
+    if done.returncode:
+        raise RuntimeError((done.stderr or done.stdout).strip()[-600:])
+
+
+def build(folder):
+    """The readings fuzzer: the unit test with another main file"""
+    exchanged = {}
+    for words in commands():
+        at = words.index("-o") + 1
+        output = words[at]
+        if "-c" in words and output.startswith(UNIT + ".p/"):
+            words[at] = exchanged[output] = \
+                str(folder / Path(output).name)
+            words[words.index("-MF") + 1] = words[at] + ".d"
+            if output.endswith("test-host-clock.c.o"):
+                words[-1] = str(ROOT / "qtest/fuzz/fuzz-host-clock.c")
+            compiled = clang(words)
+            if output.endswith("test-host-clock.c.o"):
+                compiled += ["-I" + str(ROOT / "qtest/unit"), "-I" + str(SRC)]
+            run(compiled)
+        elif output == UNIT:
+            words[at] = str(folder / "fuzz-host-clock")
+            run(clang([exchanged.get(word, word) for word in words]))
+    return folder / "fuzz-host-clock"
+
+
+def fuzz(command, seconds, env=None):
+    """What was found, or None"""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        done = subprocess.run([*command, f"-max_total_time={seconds}",
+                               "-timeout=10", f"-artifact_prefix={folder}/"],
+                              text=True, capture_output=True, errors="replace",
+                              env={**os.environ, **(env or {}), "ASAN_OPTIONS":
+                                   "detect_leaks=0"})
+        lines = done.stderr.splitlines()
+        print("\n".join(f"# {line}" for line in lines if "DONE" in line or
+                        line.startswith("Done ")))
+        if not done.returncode:
+            return None
+        print("\n".join(f"# {line}" for line in lines[-40:]))
+        kept = ROOT / "build/fuzz-found"
+        kept.mkdir(exist_ok=True)
+        for found in Path(folder).iterdir():
+            shutil.copy(found, kept)
+        return f"exit status {done.returncode}; inputs are in {kept}"
+
+
+def build_full():
+    """QEMU's own fuzzer, generic-fuzz; a second build of all of QEMU"""
+    FULL.mkdir(exist_ok=True)
+    if not (FULL / "build.ninja").exists():
+        subprocess.run([SRC / "configure", "--cc=clang", "--cxx=clang++",
+                        "--target-list=x86_64-softmmu", "--enable-fuzzing",
+                        "--enable-asan", "--without-default-features",
+                        "--disable-download", "--enable-tcg"],
+                       cwd=FULL, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", FULL, "qemu-fuzz-x86_64"], check=True,
+                   stdout=sys.stderr)
+    return FULL / "qemu-fuzz-x86_64"
+
+
+def points(minutes):
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        try:
+            program = build(Path(folder))
+            wrong = fuzz([program], minutes * 60 if minutes else SHORT_S)
+        except RuntimeError as e:
+            wrong = f"it does not build: {e}"
+        yield "/fuzz/readings", wrong
+    if not minutes:
+        return
+    program = build_full()
+    for name, (objects, args) in TARGETS.items():
+        env = {"QEMU_FUZZ_ARGS": args + " -nodefaults -display none",
+               "QEMU_FUZZ_OBJECTS": objects}
+        yield (f"/fuzz/generic/{name}",
+               fuzz([program, "--fuzz-target=generic-fuzz"], minutes * 60,
+                    env))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--minutes", type=int, default=0)
+    args = parser.parse_args()
+    if not shutil.which("clang"):
+        print("1..0 # SKIP no clang: install clang and libclang-rt-dev")
+        return 0
+    count = failed = 0
+    for name, wrong in points(args.minutes):
+        count += 1
+        failed += wrong is not None
+        message = f": {wrong}".replace("\n", " ") if wrong else ""
+        print(f"{'not ok' if wrong else 'ok'} {count} - {name}{message}",
+              flush=True)
+    print(f"1..{count}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
