@@ -189,9 +189,13 @@ def goals(bench, runs):
         result.append(at_most(
             f'{name}: p99 of lateness at most {GOAL} x stock (the most: '
             f'{worst[1]} Hz, -clock {worst[2]})', worst[0], GOAL))
-    result.append(at_most('interrupts doubled', sum(
-        run.doubled for key, some in runs.items() if key[2] is not bench.stock
-        for run in some), 0, 0))
+    def doubled(subject):
+        return sum(run.doubled for key, some in runs.items()
+                   if key[2] is subject for run in some)
+    worst, name = max((doubled(s), s.name) for s in bench.ours)
+    stock = doubled(bench.stock)
+    result.append(at_most(f'no more interrupts doubled than by stock, {stock} '
+                          f'(the most: -clock {name})', worst, stock, 0))
     return result
 
 
