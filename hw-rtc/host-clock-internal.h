@@ -127,6 +127,8 @@ typedef struct HostClockViewState {
     HostClockViewType type;
     QEMUTimerList *timers;
 
+    /* Timers are being run; the alarm is armed afterwards, once for all. */
+    bool running_timers;
     /* Serializes computing a deadline and arming the alarm with it. */
     QemuMutex alarm_lock;
     HostClockOsTimer *alarm;

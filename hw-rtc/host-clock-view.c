@@ -189,13 +189,29 @@ static int64_t view_timers_now(void *opaque)
 /* The first deadline of the list has changed; any thread. */
 static void view_timers_changed(void *opaque, QEMUClockType type)
 {
-    view_arm(opaque);
+    HostClockViewState *view = opaque;
+
+    if (!qatomic_read(&view->running_timers)) {
+        view_arm(view);
+    }
+}
+
+/*
+ * A periodic timer arms itself again before it raises its interrupt.  To arm
+ * the alarm each time costs a system call, and a trap if the host is a guest
+ * itself, and would delay the interrupt; so the caller does it afterwards.
+ */
+static void view_run_timers(HostClockViewState *view)
+{
+    qatomic_set(&view->running_timers, true);
+    timerlist_run_timers(view->timers);
+    qatomic_store_release(&view->running_timers, false);
 }
 
 void host_clock_view_expired(HostClockViewState *view)
 {
     assert(bql_locked());
-    timerlist_run_timers(view->timers);
+    view_run_timers(view);
     view_arm(view);
 }
 

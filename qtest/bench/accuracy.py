@@ -6,13 +6,13 @@ import subprocess
 from collections import defaultdict, namedtuple
 
 from common import fail
+from page import COLOURS, OTHER
 from results import Goal, Plot, Result, Table
 
 # glib's; the same run each time
 SEED = 'R02S00000000000000000000000000000000'
 SECONDS = 600
 FROM_S = (0, 10, 60, 300)
-LINES = {'hpet': '#0f6e84', 'rtc': '#d1761a'}
 
 Point = namedtuple('Point', 'second error_ns bound_ns')
 
@@ -58,7 +58,7 @@ def plot(source, points):
               f'set yrange [{-top}:{top}]\n'
               f'plot $band using 1:2:3 with filledcurves lc rgb "#dbe7e9" '
               f'title "bound", $error using 1:2 with lines lw 1.6 '
-              f'lc rgb "{LINES.get(source, "#22262e")}" title "error"')
+              f'lc rgb "{COLOURS.get(source, OTHER)}" title "error"')
     return Plot(f'{source}: error within its bound', script, data, 300)
 
 

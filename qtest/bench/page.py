@@ -7,7 +7,10 @@ from html import escape
 from common import fail, quartiles
 from results import Plot, verdict
 
-COLOURS = ('#5b6472', '#0f6e84', '#d1761a', '#6b4fa0', '#2e8b57', '#b3261e')
+COLOURS = {'stock': '#5b6472', 'system': '#0f6e84', '(none)': '#0f6e84',
+           'dynticks': '#d1761a', 'unix': '#6b4fa0', 'raw': '#2e8b57',
+           'hpet': '#b3261e', 'rtc': '#c2417c'}
+OTHER = '#22262e'
 
 STYLE = """
 :root { color-scheme: light; }
@@ -59,7 +62,7 @@ def bars(title, label, groups, names, values, line=None, log=False):
             f'{quartiles(some)[0]} {quartiles(some)[1]}'
             for group, some in enumerate(samples) if some]
         clauses.append(f'{block} using 1:2:3:4:({width * 0.9}) with boxerrorbars '
-                       f'lc rgb "{COLOURS[number % len(COLOURS)]}" '
+                       f'lc rgb "{COLOURS.get(name, OTHER)}" '
                        f'title "{name}"')
     tics = ', '.join(f'"{group}" {at}' for at, group in enumerate(groups))
     script = [
@@ -82,7 +85,7 @@ def draw(plot):
     script = '\n'.join([
         f'set terminal svg size 960,{plot.height} dynamic '
         'font "DejaVu Sans,13" background "#fffefb"',
-        'set encoding utf8', 'set border 3 lc rgb "#98a0ad"',
+        'set termoption noenhanced', 'set encoding utf8', 'set border 3 lc rgb "#98a0ad"',
         'set grid ytics lc rgb "#e4dfd4" lt 1', 'set tics nomirror',
         'set key outside top center horizontal', *blocks, plot.script, ''])
     try:

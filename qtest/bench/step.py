@@ -150,7 +150,7 @@ def row(subject, name, silences):
 
 
 def run(bench):
-    repeats, bound_s = bench.pick((3, 2), (15, 30))
+    repeats, bound_s = bench.pick((3, 2), (12, 20))
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         library = build_library(folder)

@@ -134,8 +134,13 @@ def test_lost(_quick):
 
 
 def test_doubled(_quick):
-    check(late([5, 5, [5, 6, 7], 5])[1:] == (0, 1),
+    check(late([5, 5, [5, 6, 7], 5])[1:] == (0, 2),
           late([5, 5, [5, 6, 7], 5]))
+
+
+def test_early(_quick):
+    # The phase is known within a tenth of a period.
+    check(late([5, -3, 6, 5]) == ([0, 5, 5, 6], 0, 0), late([5, -3, 6, 5]))
 
 
 def test_phase(_quick):
@@ -166,6 +171,7 @@ TESTS = {
     'late interrupts keep their deadlines': test_late,
     'lost interrupts are counted': test_lost,
     'doubled interrupts are counted': test_doubled,
+    'a trifle early is not doubled': test_early,
     'the phase of the RTC is found': test_phase,
     'a part that does not exist is refused': test_bad_part,
     'a source that does not exist is refused': test_bad_source,

@@ -57,8 +57,8 @@ MUTANTS = [
            "notifier_list_notify(&view->rebase_notifiers, &drift_ns);",
            "(void)drift_ns;", UNIT, "/host-clock/core/vm/rebase"),
     Mutant("not-armed-again", VIEW,
-           "    timerlist_run_timers(view->timers);\n    view_arm(view);\n}",
-           "    timerlist_run_timers(view->timers);\n}",
+           "    view_run_timers(view);\n    view_arm(view);\n}",
+           "    view_run_timers(view);\n}",
            UNIT, "/host-clock/core/timer/never-early"),
     Mutant("set-clock-ignored", VIEW,
            "    if (clock_was_set) {\n        host_clock_check_step("
@@ -103,4 +103,11 @@ MUTANTS = [
     Mutant("hpet-far-fires-at-once", HPET,
            "tick - cur_tick > HPET_MAX_TICKS_AHEAD", "false",
            HPET_TEST, "/x86_64/hpet/"),
+    Mutant("hpet-masked-wakes-up", HPET,
+           "t->masked_pending = !timer_enabled(t);",
+           "t->masked_pending = false;",
+           HPET_TEST, "/x86_64/hpet/"),
+    Mutant("hpet-masked-not-caught-up", HPET,
+           "        case HPET_STATUS:\n            hpet_catch_up(s);\n",
+           "        case HPET_STATUS:\n", HPET_TEST, "/x86_64/hpet/"),
 ]
