@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """count-tests.py TESTLOG STATUS: how many tests each suite ran.
+count-tests.py --failed-suites TESTLOG: in which of them something failed.
 
 Reads meson's testlog.json and counts TAP points, not programs. A program that
 prints 'N passed, N failed' instead is believed, any other one counts as one
@@ -84,6 +85,16 @@ def read_log(path):
         yield json.loads(line)
 
 
+def failed_suites(path):
+    """The suites of a log in which something failed, for running them again."""
+    failed = {}
+    for entry in read_log(Path(path)):
+        suite = entry['name'].split(' / ')[0].split(':')[-1]
+        if count(entry)[0]['failed']:
+            failed[suite] = True
+    print(*failed)
+
+
 def main(path, status):
     suites, total, notes = defaultdict(Counter), Counter(), []
     cells = defaultdict(Counter)
@@ -112,4 +123,6 @@ def main(path, status):
     return total['failed'] > 0 or status != '0'
 
 
+if sys.argv[1] == '--failed-suites':
+    sys.exit(failed_suites(sys.argv[2]))
 sys.exit(main(*sys.argv[1:]))
