@@ -33,21 +33,25 @@ static int64_t scale_ppb(int64_t ns, int64_t ppb)
 
 /* The line */
 
+/* The fields are read while they may be written; @lock tells that they were. */
 static int64_t line_at(const HostClockSampler *s, int64_t raw_ns)
 {
-    int64_t elapsed_ns = MAX(raw_ns - s->raw_ns, 0);
+    int64_t elapsed_ns = MAX(raw_ns - qatomic_read_i64(&s->raw_ns), 0);
+    int64_t slewed_ns = MIN(elapsed_ns, qatomic_read_i64(&s->slew_ns));
 
-    return s->out_ns + elapsed_ns + scale_ppb(elapsed_ns, s->rate_ppb) +
-           scale_ppb(MIN(elapsed_ns, s->slew_ns), s->slew_ppb);
+    return qatomic_read_i64(&s->out_ns) + elapsed_ns +
+           scale_ppb(elapsed_ns, qatomic_read_i64(&s->rate_ppb)) +
+           scale_ppb(slewed_ns, qatomic_read_i64(&s->slew_ppb));
 }
 
 static int64_t error_at(const HostClockSampler *s, int64_t raw_ns)
 {
-    int64_t elapsed_ns = MAX(raw_ns - s->raw_ns, 0);
-    int64_t slew_left_ns = MAX(s->slew_ns - elapsed_ns, 0);
+    int64_t elapsed_ns = MAX(raw_ns - qatomic_read_i64(&s->raw_ns), 0);
+    int64_t left_ns = MAX(qatomic_read_i64(&s->slew_ns) - elapsed_ns, 0);
 
-    return s->error_ns + scale_ppb(elapsed_ns, s->drift_ppb) +
-           ABS(scale_ppb(slew_left_ns, s->slew_ppb));
+    return qatomic_read_i64(&s->error_ns) +
+           scale_ppb(elapsed_ns, qatomic_read_i64(&s->drift_ppb)) +
+           ABS(scale_ppb(left_ns, qatomic_read_i64(&s->slew_ppb)));
 }
 
 /*
@@ -103,11 +107,11 @@ static void line_bend(HostClockSampler *s, int64_t phase_ns, int64_t rate_ppb)
 
     seqlock_write_begin(&s->lock);
     raw_ns = MAX(host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW), s->raw_ns);
-    s->out_ns = line_at(s, raw_ns);
-    s->raw_ns = raw_ns;
-    s->rate_ppb = rate_ppb;
-    s->slew_ns = slew_ns;
-    s->slew_ppb = phase_ns * 1e9 / slew_ns;
+    qatomic_set_i64(&s->out_ns, line_at(s, raw_ns));
+    qatomic_set_i64(&s->raw_ns, raw_ns);
+    qatomic_set_i64(&s->rate_ppb, rate_ppb);
+    qatomic_set_i64(&s->slew_ns, slew_ns);
+    qatomic_set_i64(&s->slew_ppb, phase_ns * 1e9 / slew_ns);
     seqlock_write_end(&s->lock);
 }
 
@@ -115,8 +119,8 @@ static void line_set_error(HostClockSampler *s, int64_t error_ns,
                            int64_t drift_ppb)
 {
     seqlock_write_begin(&s->lock);
-    s->error_ns = error_ns;
-    s->drift_ppb = drift_ppb;
+    qatomic_set_i64(&s->error_ns, error_ns);
+    qatomic_set_i64(&s->drift_ppb, drift_ppb);
     seqlock_write_end(&s->lock);
 }
 
@@ -369,6 +373,6 @@ void host_clock_sampler_relabel(HostClockSampler *s, int64_t ns)
 void host_clock_sampler_skip(HostClockSampler *s, int64_t ns)
 {
     seqlock_write_begin(&s->lock);
-    s->out_ns += ns;
+    qatomic_set_i64(&s->out_ns, s->out_ns + ns);
     seqlock_write_end(&s->lock);
 }

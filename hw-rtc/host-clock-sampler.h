@@ -77,13 +77,13 @@ typedef enum HostClockLookResult {
  */
 typedef struct HostClockSampler {
     QemuSeqLock lock;
-    int64_t raw_ns;
-    int64_t out_ns;
-    int64_t rate_ppb;
-    int64_t slew_ppb;
-    int64_t slew_ns;
-    int64_t error_ns;
-    int64_t drift_ppb;
+    aligned_int64_t raw_ns;
+    aligned_int64_t out_ns;
+    aligned_int64_t rate_ppb;
+    aligned_int64_t slew_ppb;
+    aligned_int64_t slew_ns;
+    aligned_int64_t error_ns;
+    aligned_int64_t drift_ppb;
 
     HostClockLook looks[HOST_CLOCK_LOOKS];
     unsigned n_looks;

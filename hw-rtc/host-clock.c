@@ -165,9 +165,11 @@ void host_clock_deliver_events(HostClock *hc)
 {
     HostClockViewState *view = hc->views[HOST_CLOCK_VIEW_TYPE_HOST];
     uint32_t generation;
+    bool state_changed;
     int64_t step_ns;
 
     qemu_spin_lock(&hc->lock);
+    state_changed = hc->state_changed;
     step_ns = hc->pending_step_ns;
     hc->pending_step_ns = 0;
     generation = hc->generation;
@@ -181,7 +183,7 @@ void host_clock_deliver_events(HostClock *hc)
             host_clock_view_stepped(view, step_ns);
         }
     }
-    if (hc->state_changed) {
+    if (state_changed) {
         report_state(hc);
     }
 }

@@ -49,7 +49,7 @@ static void test_power_on(Cell *cell, const char *base)
     expected.lo = told ? created : MAX(created, read - 1);
     expected.hi = done;
     if (g_str_equal(base, "localtime")) {
-        expected = span_add(expected, TEST_TZ_S);
+        expected = span_shift(expected, TEST_TZ_S);
     } else if (!g_str_equal(base, "utc")) {
         expected.lo = base_date_s(base);
         expected.hi = expected.lo + (told ? 0 : done - created + 1);

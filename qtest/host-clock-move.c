@@ -75,7 +75,7 @@ static void check_guest(Guest *g)
     const int64_t before_s = 100 * 31556952LL;
 
     check_date(date, g->date - before_s,
-               span_add(guest_gone(g, when), before_s * NS));
+               span_shift(guest_gone(g, when), before_s * NS));
     ticks = hpet_read(g->vm, &when) - g->hpet;
     gone = span_plus(g->hpet_gone, span_since(g->hpet_since, when));
     assert_between(ticks * HPET_TICK_NS, gone.lo - HPET_TICK_NS,
@@ -281,6 +281,7 @@ static void test_alarm_passed(Cell *cell)
     Guest g = guest_start(cell_start(cell, "utc", ""));
     VM *to;
     Moments m;
+    bool in_time;
 
     arm_alarm(&g);
     vm_pass(g.vm, NS * 2 / 10);
@@ -292,9 +293,15 @@ static void test_alarm_passed(Cell *cell)
     } else if (cell->setting == SET_HOST) {
         vm_pass_until(g.vm, m.saved.hi + NS / 2);
     }
+    in_time = cell->setting == SET_HOST ||
+              guest_gone(&g, m.saved).hi < NS / 2;
     load(to, path, false, &m);
     guest_moved(&g, to, &m);
-    check_alarm_once(&g);
+    if (in_time) {
+        check_alarm_once(&g);
+    } else {
+        g_test_skip("this host is too slow to save a guest within 0.3 s");
+    }
     unlink(path);
     vm_quit(g.vm);
 }

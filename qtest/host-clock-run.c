@@ -457,7 +457,7 @@ static void check_migrated_date(Cell *cell, Recording *r, Sample *s)
     switch (cell->setting) {
     case SET_HOST:
         /* The destination's wall time */
-        when = span_add(when, cell_is_manual(cell) ? MIGRATE_WALL_NS : 0);
+        when = span_shift(when, cell_is_manual(cell) ? MIGRATE_WALL_NS : 0);
         check_date(s->date, MILLENNIUM, span_since(r->set, when));
         break;
     case SET_RT:

@@ -97,7 +97,7 @@ static void check_date_after(VM *vm, Span set, int64_t stepped)
 
     /* From far before, because division does not round down below zero */
     check_date(date, MILLENNIUM - 10 * YEAR_NS / NS,
-               span_add(span_since(set, when), stepped + 10 * YEAR_NS));
+               span_shift(span_since(set, when), stepped + 10 * YEAR_NS));
 }
 
 /* The date moves by the step, at once, and goes on from there. */

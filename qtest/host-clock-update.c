@@ -142,7 +142,7 @@ static void check_date_around(VM *vm, Span from, int64_t left, int64_t date)
     Span when;
     int64_t now = rtc_read_date(vm, &when);
 
-    check_date(now, date, span_add(span_since(from, when), NS / 2 - left));
+    check_date(now, date, span_shift(span_since(from, when), NS / 2 - left));
 }
 
 static void check_next_update(VM *vm, Span from, int64_t left, int64_t date)

@@ -99,6 +99,11 @@ Span span_since(Span from, Span to)
     return source_ns(to.lo - from.hi, to.hi - from.lo);
 }
 
+Span span_shift(Span a, int64_t n)
+{
+    return (Span) { a.lo + n, a.hi + n };
+}
+
 Span span_add(Span a, int64_t ns)
 {
     Span b = source_ns(ns, ns);

@@ -79,7 +79,10 @@ bool source_is_system(const char *source);
 /* Of which source the times are; before any other span is computed */
 void span_set_source(const char *source);
 Span span_since(Span from, Span to);
+/* The instant @ns of the source's time later */
 Span span_add(Span a, int64_t ns);
+/* The same span by another name: @n is exact, and no time passes */
+Span span_shift(Span a, int64_t n);
 
 /**
  * vm_start:

@@ -42,9 +42,8 @@ MUTANTS = [
            "        k->close(hc);\n        return;", "        return;",
            UNIT, "/host-clock/core/choice/open-fails"),
     Mutant("unix-follows-steps", UNIX,
-           "    reading->mono_ns += u->start_offset_ns;\n",
-           "    reading->mono_ns = host_clock_os_now_ns("
-           "HOST_CLOCK_OS_REALTIME);\n    (void)u;\n",
+           "return host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC) + u->",
+           "return host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME) + u->",
            UNIT, "/host-clock/unix/"),
     Mutant("vm-view-runs-while-stopped", VIEW, "    if (!running) {\n        "
            "return qemu_clock_get_ns", "    if (!running && !offset_ns) {\n        "
@@ -60,10 +59,10 @@ MUTANTS = [
            "    view_run_timers(view);\n    view_arm(view);\n}",
            "    view_run_timers(view);\n}",
            UNIT, "/host-clock/core/timer/never-early"),
-    Mutant("set-clock-ignored", VIEW,
-           "    if (clock_was_set) {\n        host_clock_check_step("
-           "view->clock, true);\n    }\n    host_clock_view_expired",
-           "    host_clock_view_expired", UNIT, "/host-clock/"),
+    Mutant("set-clock-ignored", CORE,
+           "    host_clock_check_step(hc, true);\n    host_clock_os_timer_arm(",
+           "    host_clock_os_timer_arm(",
+           UNIT, "/host-clock/dynticks/reading/step-without-view"),
     Mutant("never-looks-again", VIEW, "return delta_ns - delta_ns / 8;",
            "return delta_ns;", UNIT, "/host-clock/core/timer/rate-differs"),
     # The models, on an emulator
