@@ -164,10 +164,40 @@ int64_t vm_hpet_now(VM *vm)
     return vm_hpet_is_told(vm) ? told_now(vm) : host_now();
 }
 
+static int64_t rtc_seconds(void)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents("/sys/class/rtc/rtc0/since_epoch", &text,
+                                      NULL, NULL));
+    return g_ascii_strtoll(text, NULL, 10);
+}
+
+/* The RTC is not where CLOCK_REALTIME is; see where its next second begins. */
+static int64_t rtc_ahead_ns(void)
+{
+    static int64_t ahead_ns;
+    static bool known;
+    int64_t first;
+
+    if (!known) {
+        first = rtc_seconds();
+        while (rtc_seconds() == first) {
+            /* for a second at most */
+        }
+        ahead_ns = (first + 1) * NS - os_now(CLOCK_REALTIME);
+        known = true;
+    }
+    return ahead_ns;
+}
+
 int64_t vm_wall_now(VM *vm)
 {
-    return vm_is_manual(vm) ? vm->manual_wall_ns + vm->manual_ns :
-                              os_now(CLOCK_REALTIME);
+    if (vm_is_manual(vm)) {
+        return vm->manual_wall_ns + vm->manual_ns;
+    }
+    return os_now(CLOCK_REALTIME) +
+           (g_str_equal(vm->source, "rtc") ? rtc_ahead_ns() : 0);
 }
 
 static void host_wait(int64_t ns)
