@@ -38,7 +38,7 @@ class Bench:
     """What was asked for: programs, subjects, and how thoroughly."""
 
     def __init__(self, args):
-        self.quick = args.quick
+        self.quick, self.nested = args.quick, args.nested
         self.build = args.build
         self.stock = Subject(STOCK, args.stock, None)
         self.ours = [Subject(name, args.qemu, None if name == NONE else name)
@@ -52,8 +52,12 @@ class Bench:
         """A benchmark of QEMU's tests/bench/."""
         return self.build / 'host-clock/obj/tests/bench' / name
 
-    def pick(self, quick, full):
-        return quick if self.quick else full
+    def pick(self, quick, full, nested=None):
+        """How thoroughly: one of these. In the lab, where all takes longer,
+        it is quick unless said otherwise."""
+        if self.nested and nested is not None:
+            return nested
+        return quick if self.quick or self.nested else full
 
 
 def progress(text):

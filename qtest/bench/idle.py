@@ -105,7 +105,7 @@ def goals(bench, samples, seconds):
 
 
 def run(bench):
-    seconds, windows = bench.pick((3, 1), (15, 3))
+    seconds, windows = bench.pick((3, 1), (15, 3), (10, 1))
     samples = measure(bench, seconds, windows)
     rows = [[MODES[mode][0], subject.name,
              *(f'{value:.{digits}f}' for value, digits in

@@ -71,7 +71,7 @@ def growth(found, subject, key, counts):
 
 
 def run(bench):
-    counts = bench.pick((1, 4), COUNTS)
+    counts = bench.pick((1, 4), COUNTS, COUNTS)
     seconds, rounds = bench.pick((1, 1), (2, 2))
     found = {(subject, count): [] for subject in bench.subjects
              for count in counts}

@@ -132,24 +132,26 @@ class Image:
     def add_build(self):
         """The emulator with its modules and firmware, and our tests."""
         self.add_system()
-        programs = [EMULATOR, OBJ / "qemu-img", *OBJ.glob("accel-*.so"),
-                    *OBJ.glob("hw-rtc-*.so"),
-                    *OBJ.glob("tests/unit/test-host-*"),
+        self.add_emulator(OBJ)
+        programs = [OBJ / "qemu-img", *OBJ.glob("tests/unit/test-host-*"),
                     *OBJ.glob("tests/qtest/host-clock-*-test"),
                     *OBJ.glob("tests/qtest/host-clock-test"),
                     *BUILD.glob("qtest/baremetal/*.elf")]
         for program in programs:
             if program.is_file():
                 self.add(program)
-        self.add_bundle()
         self.link(BUILD / "bin" / EMULATOR.name, EMULATOR)
         self.link("/bin/qemu-system-x86_64", EMULATOR)
         self.link("/root/read-clocks.elf",
                   BUILD / "qtest/baremetal/read-clocks.elf")
 
-    def add_bundle(self):
-        """The folder that stands for / to an emulator run in place."""
-        bundle = OBJ / "qemu-bundle"
+    def add_emulator(self, obj):
+        """An emulator that was built in obj, its modules, and the folder that
+        stands for / to an emulator run in place."""
+        for program in (obj / EMULATOR.name, *obj.glob("accel-*.so"),
+                        *obj.glob("hw-rtc-*.so")):
+            self.add(program)
+        bundle = obj / "qemu-bundle"
         for module in bundle.glob("usr/**/*.so"):
             if (self.root / str(module.resolve()).lstrip("/")).exists():
                 self.link(module, module.resolve())

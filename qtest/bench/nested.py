@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The benchmark of the sources that this host lacks, in the lab.
+
+The lab is a Linux guest with /dev/rtc0 and /dev/hpet (qtest/lab/). It gets
+stock QEMU, Python and the benchmark besides, and runs the parts that need an
+emulator on such a source. What it measures is emulated twice over: figures are
+for comparing with each other, not with those of the host.
+"""
+import shlex
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+from common import TOP, fail, progress
+from results import RESULT, from_text
+from step import LIBRARY, build_library
+
+sys.path.append(str(TOP / 'qtest/lab'))
+from image import Image, ImageError  # noqa: E402
+from lab import Lab, LabError, get_kernel  # noqa: E402
+
+# readings and accuracy are of simulated devices and need no real one, and
+# callgrind is too much for a processor that is itself emulated.
+PARTS = ('reads', 'periodic', 'idle', 'step', 'vms')
+PYTHON = Path('/usr/bin/python3')
+LEFT_OUT = {'test', 'idlelib', 'tkinter', 'lib2to3', 'ensurepip', 'turtledemo',
+            'dist-packages', 'pydoc_data'}
+# All parts take 6 minutes on two idle processors, a part 3 at most.
+BOUND_S = 3000
+SILENCE_S = 900
+
+
+def add_python(image):
+    """The interpreter, and what comes with it and is of use here."""
+    image.add(PYTHON.resolve(), PYTHON)
+    library = Path(sysconfig.get_path('stdlib'))
+    for path in library.rglob('*'):
+        if path.is_file() and LEFT_OUT.isdisjoint(
+                path.relative_to(library).parts):
+            image.add(path)
+
+
+def add_bench(image, bench):
+    add_python(image)
+    for folder in ('bench', 'guest'):
+        for path in (TOP / 'qtest' / folder).glob('*.py'):
+            image.add(path)
+    stock = bench.stock.qemu.resolve()
+    image.add_emulator(stock.parent)
+    image.link(bench.build / 'bin' / bench.stock.qemu.name, stock)
+    with tempfile.TemporaryDirectory() as folder:
+        image.add(build_library(bench, folder), bench.build / LIBRARY)
+
+
+def job(bench, names, parts):
+    words = [PYTHON, '-B', TOP / 'qtest/bench/bench.py', '--nested',
+             '--sources', ','.join(['none', *names]), *parts]
+    return (f'export HOST_CLOCK_BUILD={shlex.quote(str(bench.build))}\n'
+            f'{shlex.join(map(str, words))} 2>&1\n')
+
+
+def fetch(lines):
+    """The results, among the lines of the lab."""
+    packed, others = [], []
+    for line in lines:
+        if line.startswith(RESULT):
+            packed.append(line[len(RESULT):])
+        elif line.strip():
+            others.append(line)
+            progress(f'[lab] {line}')
+    if not packed:
+        fail('the lab had no results: ' + ' / '.join(others[-3:]))
+    return from_text(''.join(packed))
+
+
+def label(result):
+    result.part = f'{result.part}-lab'
+    result.title = f'{result.title}: hpet and rtc, nested in the lab'
+    result.about = ('Emulated twice over, in a guest that has these devices: '
+                    'to be compared with each other only. ' + result.about)
+    for goal in result.goals:
+        goal.text = f'nested: {goal.text}'
+
+
+def run(bench, names, parts):
+    """[Result] of these sources, beside stock and ours without -clock."""
+    parts = [part for part in PARTS if part in parts]
+    if not parts:
+        return []
+    began = time.monotonic()
+    try:
+        with Image() as image:
+            image.add_build()
+            add_bench(image, bench)
+            with Lab(image, job(bench, names, parts)) as lab:
+                results = fetch(lab.lines(began + BOUND_S, SILENCE_S))
+    except (LabError, ImageError, subprocess.CalledProcessError,
+            get_kernel.GetKernelError) as error:
+        fail(f'the lab: {error}')
+    for result in results:
+        label(result)
+    progress(f'{", ".join(names)} in the lab: {time.monotonic() - began:.0f} s')
+    return results
