@@ -281,6 +281,9 @@ def main(args):
 
     import series_verify
     submitter = find_submitter() if options.signoff else None
+    if options.verify and (tree.STAGED / '.git').is_dir():
+        # To be compared with at the end: if it has work of its own, say so now.
+        tree.stage()
     if not options.verify:
         compose_and_write(options, submitter)
         return 0
