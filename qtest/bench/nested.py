@@ -19,7 +19,7 @@ from results import RESULT, from_text
 from step import LIBRARY, build_library
 
 sys.path.append(str(TOP / 'qtest/lab'))
-from image import Image, ImageError  # noqa: E402
+from image import EMULATOR, Image, ImageError  # noqa: E402
 from lab import Lab, LabError, get_kernel  # noqa: E402
 
 # readings and accuracy are of simulated devices and need no real one, and
@@ -48,15 +48,14 @@ def add_bench(image, bench):
     for folder in ('bench', 'guest'):
         for path in (TOP / 'qtest' / folder).glob('*.py'):
             image.add(path)
-    stock = bench.stock.qemu.resolve()
-    image.add_emulator(stock.parent)
-    image.link(bench.build / 'bin' / bench.stock.qemu.name, stock)
+    image.add_emulator(bench.stock.qemu.resolve().parent)
     with tempfile.TemporaryDirectory() as folder:
         image.add(build_library(bench, folder), bench.build / LIBRARY)
 
 
 def job(bench, names, parts):
     words = [PYTHON, '-B', TOP / 'qtest/bench/bench.py', '--nested',
+             '--qemu', EMULATOR, '--stock', bench.stock.qemu.resolve(),
              '--sources', ','.join(['none', *names]), *parts]
     return (f'export HOST_CLOCK_BUILD={shlex.quote(str(bench.build))}\n'
             f'{shlex.join(map(str, words))} 2>&1\n')
@@ -90,6 +89,9 @@ def run(bench, names, parts):
     parts = [part for part in PARTS if part in parts]
     if not parts:
         return []
+    if bench.qemu.resolve() != EMULATOR.resolve():
+        fail(f'--qemu {bench.qemu}: the lab has {EMULATOR} only; leave out '
+             f'--qemu, or {", ".join(names)} with --sources')
     began = time.monotonic()
     try:
         with Image() as image:

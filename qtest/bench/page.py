@@ -140,7 +140,8 @@ def result_html(result):
             + ''.join(map(plot_html, result.plots))
             + ''.join(map(table_html, result.tables))
             + f'<p class=soft>Raw figures: <code>bench-{result.part}.csv</code>'
-            f', or <code>./run bench {result.part}</code> again.</p></section>')
+            f', or <code>./run bench {result.part.removesuffix("-lab")}</code> '
+            'again.</p></section>')
 
 
 def write(path, results, facts):

@@ -110,6 +110,22 @@ def test_page(quick):
           'the page refers to another')
 
 
+# -- the lab
+
+def test_lab(_quick):
+    """A source that this host may lack"""
+    with tempfile.TemporaryDirectory() as folder:
+        done = run('--quick', '--sources', 'hpet', '--report', folder,
+                   'periodic')
+        check(done.returncode == 0, done.stderr[-2000:])
+        path, = Path(folder).glob('bench-periodic*.csv')
+        names = {row['clock'] for row in rows(path.parent,
+                                              path.stem.removeprefix('bench-'))}
+        check({'stock', 'hpet'} <= names, f'{path.name}: {names}')
+        text = (path.parent / 'bench.html').read_text(encoding='utf-8')
+        check(('nested in the lab' in text) == path.stem.endswith('-lab'), text)
+
+
 # -- stamps
 
 def late(offsets, period=100, due=1000):
@@ -176,6 +192,7 @@ TESTS = {
     'a part that does not exist is refused': test_bad_part,
     'a source that does not exist is refused': test_bad_source,
     'a stock emulator is not taken for ours': test_stock_as_ours,
+    'a source that this host lacks is measured in the lab': test_lab,
     'bench --quick ends well': test_exit,
     'it prints a table for each part': test_tables,
     'it writes the raw figures of each part': test_csv,
