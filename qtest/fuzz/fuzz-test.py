@@ -19,8 +19,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SRC, OBJ = ROOT / "build/host-clock/src", ROOT / "build/host-clock/obj"
-FULL = ROOT / "build/fuzz"
+# ./run --base builds elsewhere; scripts/env.sh says where.
+BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
+SRC, OBJ = BUILD / "host-clock/src", BUILD / "host-clock/obj"
+FULL = BUILD / "fuzz"
 UNIT = "tests/unit/test-host-clock"
 SHORT_S = 30
 FLAGS = ["-fsanitize=fuzzer,address,undefined", "-g", "-w",
@@ -90,7 +92,7 @@ def fuzz(command, seconds, env=None):
         if not done.returncode:
             return None
         print("\n".join(f"# {line}" for line in lines[-40:]))
-        kept = ROOT / "build/fuzz-found"
+        kept = BUILD / "fuzz-found"
         kept.mkdir(exist_ok=True)
         for found in Path(folder).iterdir():
             shutil.copy(found, kept)

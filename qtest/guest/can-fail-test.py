@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from emulator import OURS
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # The slowest case boots two guests at once, 6 s when idle.
@@ -116,7 +118,7 @@ def main():
     parser = argparse.ArgumentParser(prog="can-fail-test",
                                      description=__doc__.split("\n\n")[0])
     parser.add_argument("--qemu", metavar="PATH",
-                        default=str(ROOT / "build/bin/qemu-system-x86_64"))
+                        default=str(OURS))
     args = parser.parse_args()
     if not os.access(args.qemu, os.X_OK):
         parser.error(f"no emulator at {args.qemu}: run './run build' first, "

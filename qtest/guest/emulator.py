@@ -22,6 +22,13 @@ import tempfile
 import threading
 import time
 from collections import namedtuple
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# ./run --base builds elsewhere; scripts/env.sh says where.
+BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
+OURS = BUILD / "bin" / "qemu-system-x86_64"
+STOCK = BUILD / "bin" / "qemu-system-x86_64-stock"
 
 # One moment on both of the host's clocks, taken as closely together as
 # Python can: wall is UTC since 1970, mono is CLOCK_MONOTONIC; seconds.

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import report
-from emulator import Emulator, EmulatorError, list_sources, stamp
+from emulator import OURS, Emulator, EmulatorError, list_sources, stamp
 from judge import (CLASSIC, DATE, NONE, SYSTEM, ZONE_TZ, Result, Row,
                    count_checks, judge_clock, judge_hpet_rate, judge_seconds,
                    parse_time, row_name, skip_row, tolerance_text)
@@ -235,7 +235,7 @@ def parse_args():
     parser.add_argument("--jobs", type=int, default=2, metavar="N",
                         help="guests at a time (default: 2)")
     parser.add_argument("--qemu", metavar="PATH",
-                        default=str(ROOT / "build/bin/qemu-system-x86_64"))
+                        default=str(OURS))
     parser.add_argument("--sources", metavar="LIST", help="host clocks, with "
                         f"commas; '{NONE}' is the emulator without -clock")
     parser.add_argument("--no-lab", action="store_true", help="leave out what "

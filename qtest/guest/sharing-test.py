@@ -17,11 +17,9 @@ import sys
 import time
 from collections import namedtuple
 from contextlib import ExitStack
-from pathlib import Path
 
-from emulator import Emulator, EmulatorError, list_sources, stamp
+from emulator import OURS, Emulator, EmulatorError, list_sources, stamp
 
-ROOT = Path(__file__).resolve().parents[2]
 NONE = "none"               # the emulator without -clock
 MANUAL = "manual"           # stands still until it is told to move
 COUNT = 8
@@ -205,7 +203,7 @@ def main():
     parser = argparse.ArgumentParser(prog="sharing-test",
                                      description=__doc__.split("\n\n")[0])
     parser.add_argument("--qemu", metavar="PATH",
-                        default=str(ROOT / "build/bin/qemu-system-x86_64"))
+                        default=str(OURS))
     parser.add_argument("--sources", metavar="LIST", help="with commas; "
                         f"'{NONE}' is the emulator without -clock; default: "
                         "all that '-clock help' lists")

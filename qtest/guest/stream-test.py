@@ -21,9 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from emulator import Emulator, EmulatorError
+from emulator import OURS, STOCK, Emulator, EmulatorError
 
-ROOT = Path(__file__).resolve().parents[2]
 DEVICES = "mc146818rtc", "hpet"
 BASE = "2006-06-17T16:01:21"
 # A state of a few hundred kilobytes is saved in well under a second.
@@ -165,9 +164,9 @@ def checks(ours, stock, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--qemu", default=ROOT / "build/bin/qemu-system-x86_64")
+    parser.add_argument("--qemu", default=OURS)
     parser.add_argument("--stock",
-                        default=ROOT / "build/bin/qemu-system-x86_64-stock")
+                        default=STOCK)
     args = parser.parse_args()
     failed = count = 0
     with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,9 @@ from pathlib import Path
 from mutants import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[2]
-SRC, OBJ = ROOT / "build/host-clock/src", ROOT / "build/host-clock/obj"
+# ./run --base builds elsewhere; scripts/env.sh says where.
+BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
+SRC, OBJ = BUILD / "host-clock/src", BUILD / "host-clock/obj"
 EMULATOR = "qemu-system-x86_64"
 # What is chosen here takes seconds, a minute on a busy machine.
 BOUND_S = 90

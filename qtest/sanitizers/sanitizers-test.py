@@ -21,8 +21,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SRC, OBJ = ROOT / "build/host-clock/src", ROOT / "build/host-clock/obj"
-FULL = ROOT / "build/sanitizers"
+# ./run --base builds elsewhere; scripts/env.sh says where.
+BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
+SRC, OBJ = BUILD / "host-clock/src", BUILD / "host-clock/obj"
+FULL = BUILD / "sanitizers"
 ASAN = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
 # Seqlocks have fences, about which GCC warns.
 TSAN = ["-fsanitize=thread", "-Wno-tsan", "-g"]

@@ -18,11 +18,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "qtest/guest"))
+import emulator  # noqa: E402
 from emulator import Emulator, EmulatorError  # noqa: E402
 
 NS = 1_000_000_000
-OURS = str(ROOT / "build/bin/qemu-system-x86_64")
-STOCK = OURS + "-stock"
+OURS, STOCK = str(emulator.OURS), str(emulator.STOCK)
 
 HPET = 0xfed00000
 HPET_CONFIG, HPET_STATUS, HPET_COUNTER = 0x010, 0x020, 0x0f0

@@ -20,7 +20,7 @@ from pathlib import Path
 import machine
 from emulator import list_sources
 
-GUEST = machine.ROOT / "build/qtest/baremetal/read-clocks.elf"
+GUEST = machine.emulator.BUILD / "qtest/baremetal/read-clocks.elf"
 # Two looks at the clocks, within 2 s of guest time
 OPTIONS, LINES = "times=2 gap=1", 5
 # A replay takes as long as its recording on this machine, 5 s when idle.
