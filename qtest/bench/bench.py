@@ -107,7 +107,7 @@ def facts(args, began):
                  f'{platform.release()}'),
         ('load', 'average of the last minute, at the end: '
                  f'{os.getloadavg()[0]:.1f}, the benchmark included'),
-        ('sources', ', '.join(args.sources)),
+        ('sources', ', '.join(args.sources) or 'none'),
         ('in the lab', ', '.join(args.in_lab) or 'none'),
     ]
 
