@@ -79,6 +79,36 @@ static void test_irq_disabled(void)
     hpet_stop();
 }
 
+/* Masking takes the interrupt away, and keeps the status, section 2.3.8. */
+static void test_mask_pending(void)
+{
+    hpet_start("");
+    hpet_enable(0);
+    hpet_set_one_shot(0, LEVEL_ON_ROUTE, 1000);
+    hpet_step_ticks(1000);
+    g_assert_true(hpet_irq(ROUTE));
+    hpet_write(hpet_tn(0, HPET_TN_CFG), LEVEL_ON_ROUTE & ~HPET_TN_ENABLE);
+    g_assert_false(hpet_irq(ROUTE));
+    g_assert_true(hpet_status(0));
+    hpet_write(hpet_tn(0, HPET_TN_CFG), LEVEL_ON_ROUTE);
+    g_assert_true(hpet_irq(ROUTE));
+    hpet_stop();
+}
+
+/* A masked timer leaves a line alone that another one has raised. */
+static void test_masked_shared(void)
+{
+    hpet_start("");
+    hpet_enable(0);
+    hpet_set_one_shot(0, LEVEL_ON_ROUTE, 1000);
+    hpet_set_one_shot(1, LEVEL_ON_ROUTE & ~HPET_TN_ENABLE, 2000);
+    hpet_step_ticks(2000);
+    g_assert_true(hpet_status(0));
+    g_assert_true(hpet_status(1));
+    g_assert_true(hpet_irq(ROUTE));
+    hpet_stop();
+}
+
 /* Nobody is waiting for a masked comparator, but it goes on. */
 static void test_masked(void)
 {
@@ -287,6 +317,8 @@ void add_irq_tests(void)
     qtest_add_func("/hpet/irq/level", test_level);
     qtest_add_func("/hpet/irq/disabled", test_irq_disabled);
     qtest_add_func("/hpet/irq/masked", test_masked);
+    qtest_add_func("/hpet/irq/mask-pending", test_mask_pending);
+    qtest_add_func("/hpet/irq/masked-shared", test_masked_shared);
     qtest_add_func("/hpet/irq/routes", test_routes);
     qtest_add_func("/hpet/legacy/timers", test_legacy_timers);
     qtest_add_func("/hpet/legacy/edge", test_legacy_edge);
