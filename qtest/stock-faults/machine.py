@@ -211,6 +211,13 @@ class Machine:
         self.ask("irq_intercept_in ioapic")
         self.qtest.irqs.clear()
 
+    def reset(self):
+        qmp = self.vm.qmp
+        qmp.events.clear()
+        qmp.command("system_reset")
+        while not any(e["event"] == "RESET" for e in qmp.events):
+            qmp.command("query-status")
+
     # Time
 
     def rtc_is_told(self):

@@ -24,7 +24,10 @@ from emulator import EmulatorError, list_sources
 
 A, B, C = 0x0a, 0x0b, 0x0c
 PIE, UIE, DM, H24 = 0x40, 0x10, 0x04, 0x02
-PF, UF = 0x40, 0x10
+AIE, SET = 0x20, 0x80
+PF, AF, UF = 0x40, 0x20, 0x10
+HOURS, SEC_ALARM, MIN_ALARM, HOUR_ALARM = 4, 1, 3, 5
+DONT_CARE = 0xc0
 HOUR = 3600 * NS
 
 # Stock QEMU needs 5 s and more where it hangs, or never comes back.
@@ -35,6 +38,9 @@ WAIT_S = 4
 # 483,000 callbacks for 59 s at 8192 Hz take stock QEMU 30 ms and more of
 # processor time; to answer without them takes 0.5 ms.
 STALL_S, STALL_CPU_MS = 59, 5
+
+HOST = "base=utc,clock=host"
+VM = "base=utc,clock=vm"
 
 
 # The faults: each function returns what is wrong with a machine, or None.
@@ -205,6 +211,98 @@ def hpet_delays(m):
     return None if edges else "not there in time"
 
 
+def hpet_level(m, config=0x04):
+    """Timer 0, a level on an unused line, pending."""
+    m.watch_irqs()
+    m.hpet_write(machine.HPET_CONFIG, 1)
+    m.hpet_write(0x100, 0x02 | config | LINE << 9)
+    m.hpet_write(0x108, m.hpet_read(machine.HPET_COUNTER) + PERIOD)
+    m.advance(PERIOD * 10)
+    m.hpet_read(machine.HPET_STATUS)
+
+
+def hpet_pending_after_reset(m):
+    hpet_level(m)
+    m.reset()
+    status = m.hpet_read(machine.HPET_STATUS)
+    return f"status {status:#x}" if status else None
+
+
+def hpet_masked_pending(m):
+    hpet_level(m)
+    m.hpet_write(0x100, 0x02 | LINE << 9)
+    return "its line stays high" if m.qtest.irqs[-1:] == [(LINE, True)] \
+        else None
+
+
+def hpet_masked_match(m):
+    """Timer 1, on the same line, masked"""
+    hpet_level(m)
+    m.hpet_write(0x120, 0x02 | LINE << 9)
+    m.hpet_write(0x128, m.hpet_read(machine.HPET_COUNTER) + PERIOD)
+    m.advance(PERIOD * 10)
+    m.hpet_read(machine.HPET_STATUS)
+    return None if m.qtest.irqs[-1:] == [(LINE, True)] else \
+        "it lowers the line of timer 0"
+
+
+def set_alarm(m, hour, minute, second):
+    for reg, value in ((HOUR_ALARM, hour), (MIN_ALARM, minute),
+                       (SEC_ALARM, second)):
+        m.cmos_write(reg, value)
+
+
+def alarm_in_12_hours(m):
+    """It is two seconds to four in the afternoon."""
+    m.cmos_write(B, 0)
+    m.cmos_read(HOURS)              # the registers are in the new mode now
+    set_alarm(m, 0x84, 0x00, 0x00)
+    return None if m.wait_flag(AF, WAIT_S) else "no alarm at 4 pm"
+
+
+def alarm_missed_by_a_day(m):
+    """Every minute, set in the second that matches. The update-ended flag is
+    set, so nobody computes the alarm again."""
+    m.advance(2 * NS + NS // 2)
+    set_alarm(m, DONT_CARE, DONT_CARE, 0x00)
+    m.advance(61 * NS)
+    return None if m.cmos_read(C) & AF else "no alarm in the next minute"
+
+
+def alarm_in_the_past(m):
+    """Time stands still on an hour that there is not, updates go on."""
+    m.cmos_write(B, SET | H24)
+    m.cmos_write(HOURS, 0x35)
+    set_alarm(m, 0x01, 0x00, 0x00)
+    m.cmos_read(C)
+    return "at once" if m.wait_flag(AF, WAIT_S // 2) else None
+
+
+def date_in_divider_reset(m):
+    m.cmos_write(A, 0x76)
+    m.cmos_write(HOURS, 0x05)
+    m.vm.qmp.command("qom-get", {"path": "/machine", "property": "rtc-time"})
+    hours = m.cmos_read(HOURS)
+    return None if hours == 0x05 else f"hour {hours:#04x} instead of 0x05"
+
+
+def updates_after_load(binary, m, source, folder):
+    """Load the state of m into a machine whose clock is an hour behind."""
+    stream = f"file:{folder}/updates"
+    m.cmos_write(B, UIE | H24)
+    m.step(HOUR)
+    m.wait_flag(UF, WAIT_S)
+    m.vm.qmp.command("stop")
+    m.vm.qmp.command("migrate", {"uri": stream})
+    wait_migrated(m)
+    with Machine(binary, source, HOST, args=["-incoming", "defer"]) as to:
+        to.vm.qmp.command("migrate-incoming", {"uri": stream})
+        wait_migrated(to)
+        to.vm.qmp.command("cont")
+        to.cmos_read(C)
+        return None if to.wait_flag(UF, WAIT_S) else f"none within {WAIT_S} s"
+
+
 def far_date(m):
     """Centuries are there in nanoseconds only up to 2262-04-11."""
     base = m.rtc.removeprefix("base=").partition(",")[0]
@@ -229,9 +327,6 @@ def qtest_clock(source):
 
 Fault = namedtuple("Fault", "name run rtc where newer", defaults=(False,))
 FAR_DATES = "2262-04-12", "2300-01-01", "9999-12-30"
-HOST = "base=utc,clock=host"
-VM = "base=utc,clock=vm"
-
 FAULTS = [
     # Section 1 of the design
     Fault("rtc/abort-at-rate-change", abort_at_rate_change, HOST, anywhere),
@@ -253,6 +348,16 @@ FAULTS = [
     Fault("hpet/reset-comparator", hpet_reset_comparator, VM, anywhere),
     Fault("hpet/fires-twice", hpet_fires_twice, VM, hpet_told),
     Fault("hpet/programmed-again", hpet_delays, VM, hpet_told),
+    Fault("hpet/pending-after-reset", hpet_pending_after_reset, VM, hpet_told),
+    Fault("hpet/masked-while-pending", hpet_masked_pending, VM, hpet_told),
+    Fault("hpet/masked-match", hpet_masked_match, VM, hpet_told),
+    Fault("rtc/alarm-in-12-hour-mode", alarm_in_12_hours,
+          "base=2006-06-17T15:59:58,clock=host", anywhere),
+    Fault("rtc/alarm-missed-by-a-day", alarm_missed_by_a_day,
+          "base=2006-06-17T11:59:58,clock=vm", hpet_told),
+    Fault("rtc/alarm-in-the-past", alarm_in_the_past, HOST, anywhere),
+    Fault("rtc/date-in-divider-reset", date_in_divider_reset, HOST, anywhere),
+    Fault("rtc/updates-after-load", updates_after_load, HOST, anywhere),
 ]
 
 
@@ -277,8 +382,8 @@ class Tap:
 def look(fault, binary, source, step_clock):
     """What is wrong, or None"""
     with Machine(binary, source, fault.rtc, step_clock) as m:
-        if fault.run is late_periods:
-            return late_periods(binary, m, source, step_clock.parent)
+        if fault.run in (late_periods, updates_after_load):
+            return fault.run(binary, m, source, step_clock.parent)
         return fault.run(m)
 
 
