@@ -40,22 +40,51 @@ ALLOWED = [
             "of a line's pulses within a step only the first counts"),
     Allowed("endless", "hw/rtc/mc146818rtc: let time pass between re-injected",
             "8192 Hz is not chosen with driftfix=slew: stock never returns"),
+    Allowed("stopped", "hw/timer/hpet: masked comparators need no timer",
+            "when the VM is stopped, only the HPET's ID, configuration and "
+            "counter are looked at: qtest's clock goes on, and ours makes up "
+            "for a masked comparator when somebody looks"),
+    Allowed("masked", "hw/timer/hpet: a masked timer has no interrupt",
+            "no two timers share a line, and pending interrupts are cleared "
+            "before a configuration is written"),
+    Allowed("pending", "hw/timer/hpet: forget a pending interrupt on reset",
+            "pending interrupts are cleared before a reset, and before a "
+            "load, which is one as well"),
+    Allowed("day", "hw/rtc/mc146818rtc: do not miss an alarm by a day",
+            "the second of the alarm is 'don't care'"),
+    Allowed("twelve", "hw/rtc/mc146818rtc: fix alarms in 12-hour mode",
+            "in 12-hour mode the hour of the alarm is 'don't care'"),
+    Allowed("past", "hw/rtc/mc146818rtc: no alarm is due in the past",
+            "the registers of the time hold one that there is, so a round has "
+            "one data mode"),
+    Allowed("held", "hw/rtc/mc146818rtc: time stands still in divider reset",
+            "the VM is not saved while the divider is held in reset"),
 ]
 
 BASES = ("2006-06-17T16:01:21", "1999-12-31T23:59:57", "2038-01-19T03:14:05",
          "2100-02-28T23:59:58", "2104-02-28T12:00:00", "9999-12-31T23:59:50",
          "1970-01-01T00:00:00", "2262-04-11T23:47:14")
 
-Variant = namedtuple("Variant", "machine timers msi slew pit base grid manual")
+Variant = namedtuple("Variant", "machine timers msi slew pit base grid manual "
+                     "mode")
+# Registers of the RTC
+SECONDS_ALARM, MINUTES_ALARM, HOURS_ALARM, REG_A, REG_B = 1, 3, 5, 10, 11
+SET, BINARY, HOURS_24 = 0x80, 0x04, 0x02
+MODES = (HOURS_24, HOURS_24, HOURS_24 | BINARY, HOURS_24 | BINARY, 0, BINARY)
+PM, DONT_CARE = 0x80, 0xc0
+# The time; the limit of each register
+TIME = {0: 60, 2: 60, 4: 24}
+# Lines of the I/O APIC that are not those of the PIT and the RTC
+LINES = [line for line in range(24) if line not in (0, 2, 8)]
 
 
 def choose_variant(rng, grid, manual):
     """What machine a round runs on"""
     return Variant(rng.choice(("pc", "q35")),
-                   rng.choice((3, 3, 8, 8 if manual else 24)),
+                   rng.choice((3, 3, 8, 8 if manual else len(LINES))),
                    rng.random() < 0.3, rng.random() < 0.3,
                    rng.random() < 0.5 and not manual, rng.choice(BASES), grid,
-                   manual)
+                   manual, rng.choice(MODES))
 
 
 def any_bits(rng, size):
@@ -77,15 +106,23 @@ class Generator:
         self.running, self.saved = True, False
         self.now_ns = 0
         self.cmos_index = 0
+        self.reg_a = self.saved_reg_a = 0x26
+        # The data mode of the round; None if it may change
+        self.mode = variant.mode if "past" in avoid else None
+        # Can an alarm be at an hour?
+        self.hours = "twelve" not in avoid or self.mode is not None and \
+            self.mode & HOURS_24
 
     def generate(self, count):
+        self.set_up_rtc()
         self.after_reset()
         turns = ((self.rtc, 46), (self.hpet, 46), (self.rtc_set, 2),
                  (self.jump, 4), (self.stop_cont, 1), (self.reset, 0.15),
                  (self.snapshot, 0.12))
         names, weights = zip(*turns)
         while len(self.ops) < count:
-            if self.variant.manual and not self.running:
+            if not self.running and (self.variant.manual or
+                                     "stopped" in self.avoid):
                 self.look_while_stopped()
             else:
                 self.rng.choices(names, weights)[0]()
@@ -97,6 +134,9 @@ class Generator:
 
     def line(self, text):
         self.ops.append(("q", text))
+
+    def keep(self, text):
+        self.ops.append(("k", text))
 
     def step(self, ns):
         if self.variant.grid:
@@ -167,15 +207,39 @@ class Generator:
         self.settle()
 
     def rtc_value(self, reg):
+        """A value for a register, as far from ALLOWED as need be"""
+        if reg in TIME and self.mode is not None:
+            value = self.code(self.rng.randrange(TIME[reg]), reg)
+        else:
+            value = self.any_rtc_value(reg)
+        if reg == SECONDS_ALARM and "day" in self.avoid or \
+                reg == HOURS_ALARM and not self.hours:
+            value |= DONT_CARE
+        if reg == REG_B and self.mode is not None:
+            value = value & ~(BINARY | HOURS_24) | self.mode
+        if reg == REG_A:
+            self.reg_a = value
+        return value
+
+    def code(self, n, reg=0, mode=None):
+        """A number as a register has it"""
+        mode = self.mode if mode is None else mode
+        afternoon = 0
+        if reg == 4 and not mode & HOURS_24:
+            afternoon = PM if n >= 12 else 0
+            n = n % 12 or 12
+        return afternoon | (n if mode & BINARY else n // 10 << 4 | n % 10)
+
+    def any_rtc_value(self, reg):
         rng = self.rng
-        if reg == 10:
+        if reg == REG_A:
             divider = rng.choice((0x20, 0x20, 0x20, 0x20, 0x60, 0x70, 0x00,
                                   0x10, 0x30, 0x50))
             rate = rng.randrange(16)
             if "endless" in self.avoid and self.variant.slew and rate == 3:
                 rate = 4
             return divider | rate | rng.choice((0, 0, 0x80))
-        if reg == 11:
+        if reg == REG_B:
             return rng.choice((0x02, 0x06, 0x00, 0x42, 0x12, 0x32, 0x72, 0x86,
                                0x82, rng.randrange(256)))
         if rng.random() < 0.15:
@@ -187,17 +251,14 @@ class Generator:
     def rtc_set(self):
         """Sets the date as a guest should."""
         rng = self.rng
-        binary = rng.random() < 0.5
-
-        def code(n):
-            return n if binary else n // 10 << 4 | n % 10
-        mode = 0x02 | (0x04 if binary else 0)
-        self.cmos(11, 0x80 | mode)
+        mode = rng.choice((HOURS_24, HOURS_24 | BINARY)) \
+            if self.mode is None else self.mode
+        self.cmos(REG_B, SET | mode)
         for reg, low, high in ((0, 50, 60), (2, 58, 60), (4, 22, 24),
                                (7, 27, 32), (8, 1, 13), (9, 0, 100),
                                (0x32, 19, 100)):
-            self.cmos(reg, code(rng.randrange(low, high)))
-        self.cmos(11, mode | rng.choice((0, 0x10, 0x20, 0x40, 0x70)))
+            self.cmos(reg, self.code(rng.randrange(low, high), reg, mode))
+        self.cmos(REG_B, mode | rng.choice((0, 0x10, 0x20, 0x40, 0x70)))
         self.settle()
 
     # HPET
@@ -239,6 +300,8 @@ class Generator:
             self.hpet_message(reg)
         else:
             value = self.hpet_value(reg) >> (32 if high else 0)
+            if reg != 0x20:
+                self.clear_pending("masked")
             self.hpet_write(reg + high, value & (1 << size) - 1, size)
             self.settle()
         if self.variant.msi and rng.random() < 0.1:
@@ -264,16 +327,24 @@ class Generator:
         """Tn_INT_ROUTE_CNF. Timers that are late when they are armed fire in
         the order of their deadlines, unless these are before time 0; that is
         another instant on the manual clock. So no two share a line there."""
+        n = (reg - 0x100) // 0x20
         if self.variant.manual:
-            return (9 + (reg - 0x100) // 0x20 % 8) << 9
+            return (9 + n % 8) << 9
+        if "masked" in self.avoid:
+            timers = self.variant.timers
+            return self.rng.choice(LINES[n % timers::timers]) << 9
         return self.rng.randrange(24) << 9
+
+    def clear_pending(self, name):
+        if name in self.avoid:
+            self.keep(f"writeq {HPET + 0x20:#x} 0xffffffff")
 
     def hpet_config(self, reg):
         rng = self.rng
         value = any_bits(rng, 64) if rng.random() < 0.2 else \
             rng.choice((4, 4, 6, 0, 2, 8, 12, 14)) | rng.choice((0, 256)) | \
             rng.choice((0, HPET_SETVAL)) | self.route(reg)
-        if self.variant.manual:
+        if self.variant.manual or "masked" in self.avoid:
             value = value & ~(31 << 9) | self.route(reg)
         if rng.random() < 0.2:
             value |= HPET_FSB
@@ -307,6 +378,7 @@ class Generator:
         match = (self.now_ns // 10 // GRID_TICKS + rng.randrange(4, 64)) * \
             GRID_TICKS + GRID_TICKS // 2
         config = 4 | 8 | HPET_SETVAL | rng.choice((0, 2)) | self.route(reg)
+        self.clear_pending("masked")
         for write in ((reg - 8, config), (reg, match),
                       (reg, rng.randrange(1, 32) * GRID_TICKS)):
             self.hpet_write(*write)
@@ -319,15 +391,30 @@ class Generator:
 
     # The machine
 
+    def set_up_rtc(self):
+        """Alarms and data mode as rtc_value() keeps them"""
+        values = []
+        if "day" in self.avoid:
+            values.append((SECONDS_ALARM, DONT_CARE))
+        if not self.hours:
+            values.append((HOURS_ALARM, DONT_CARE))
+        if self.mode is not None:
+            values.append((REG_B, self.mode))
+        for reg, value in values:
+            self.keep(f"outb 0x70 {reg:#x}")
+            self.keep(f"outb 0x71 {value:#x}")
+
     def after_reset(self):
-        """Comparators are centuries away after a reset."""
-        if "far" not in self.avoid:
-            return
+        """Comparators are centuries away after a reset, and all timers have
+        the PIT's line."""
         for n in range(self.variant.timers):
-            value = GRID_TICKS // 2 if self.variant.grid else \
-                self.rng.getrandbits(32)
-            self.ops.append(("k", f"writeq {HPET + 0x108 + 0x20 * n:#x} "
-                             f"{value:#x}"))
+            reg = 0x100 + 0x20 * n
+            if "masked" in self.avoid:
+                self.keep(f"writeq {HPET + reg:#x} {self.route(reg):#x}")
+            if "far" in self.avoid:
+                value = GRID_TICKS // 2 if self.variant.grid else \
+                    self.rng.getrandbits(32)
+                self.keep(f"writeq {HPET + reg + 8:#x} {value:#x}")
         self.step(1)
 
     def stop_cont(self):
@@ -339,12 +426,16 @@ class Generator:
         would run."""
         for _ in range(self.rng.randrange(20)):
             self.cmos(self.rng.choice((0, 2, 4, 6, 7, 8, 9, 10, 11, 0x32)))
-            self.line(f"readq {HPET + self.hpet_reg():#x}")
-            self.pass_ns(1 << self.rng.randrange(32))
+            reg = self.rng.choice((0x00, 0x10, 0xf0)) \
+                if "stopped" in self.avoid else self.hpet_reg()
+            self.line(f"readq {HPET + reg:#x}")
+            ns = 1 << self.rng.randrange(32)
+            self.pass_ns(ns // GRID_NS * GRID_NS if self.variant.grid else ns)
         self.stop_cont()
 
     def reset(self):
         if self.running:
+            self.clear_pending("pending")
             self.machine("reset")
             self.after_reset()
 
@@ -352,10 +443,12 @@ class Generator:
         if self.variant.manual and not self.running:
             return
         if self.saved and self.rng.random() < 0.6:
+            self.clear_pending("pending")
             self.machine("load")
-        else:
+            self.reg_a = self.saved_reg_a
+        elif "held" not in self.avoid or self.reg_a & 0x60 != 0x60:
             self.machine("save")
-            self.saved = True
+            self.saved, self.saved_reg_a = True, self.reg_a
 
 
 def operations(seed, variant, avoid, count):
