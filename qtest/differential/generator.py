@@ -11,7 +11,7 @@ there and not whenever the main loop comes by.
 import random
 from collections import namedtuple
 
-HPET = 0xfed00000
+HPET, HPET_LEGACY = 0xfed00000, 1 << 1
 HPET_PERIODIC, HPET_32BIT, HPET_FSB, HPET_SETVAL = 1 << 3, 1 << 8, 1 << 14, 64
 # Comparators below this are never further ahead than nanoseconds can say.
 NEAR = 1 << 58
@@ -45,8 +45,9 @@ ALLOWED = [
             "counter are looked at: qtest's clock goes on, and ours makes up "
             "for a masked comparator when somebody looks"),
     Allowed("masked", "hw/timer/hpet: a masked timer has no interrupt",
-            "no two timers share a line, and pending interrupts are cleared "
-            "before a configuration is written"),
+            "no two timers share a line, nor does one with the PIT after a "
+            "load; and pending interrupts are cleared before a configuration "
+            "is written"),
     Allowed("pending", "hw/timer/hpet: forget a pending interrupt on reset",
             "pending interrupts are cleared before a reset, and before a "
             "load, which is one as well"),
@@ -59,6 +60,11 @@ ALLOWED = [
             "one data mode"),
     Allowed("held", "hw/rtc/mc146818rtc: time stands still in divider reset",
             "the VM is not saved while the divider is held in reset"),
+    Allowed("loaded", "hw/rtc/mc146818rtc: look for the next update after load",
+            "the date is read after a load: without that, a write to one of "
+            "its registers goes with what the others were when it was saved. "
+            "And it is not saved with a divider that is no divider, which "
+            "stops reads from updating it"),
 ]
 
 BASES = ("2006-06-17T16:01:21", "1999-12-31T23:59:57", "2038-01-19T03:14:05",
@@ -107,6 +113,7 @@ class Generator:
         self.now_ns = 0
         self.cmos_index = 0
         self.reg_a = self.saved_reg_a = 0x26
+        self.legacy = False
         # The data mode of the round; None if it may change
         self.mode = variant.mode if "past" in avoid else None
         # Can an alarm be at an hour?
@@ -254,11 +261,26 @@ class Generator:
         mode = rng.choice((HOURS_24, HOURS_24 | BINARY)) \
             if self.mode is None else self.mode
         self.cmos(REG_B, SET | mode)
-        for reg, low, high in ((0, 50, 60), (2, 58, 60), (4, 22, 24),
-                               (7, 27, 32), (8, 1, 13), (9, 0, 100),
-                               (0x32, 19, 100)):
+        second = rng.randrange(50, 60)
+        self.cmos(0, self.code(second, 0, mode))
+        for reg, low, high in ((2, 58, 60), (4, 22, 24), (7, 27, 32),
+                               (8, 1, 13), (9, 0, 100), (0x32, 19, 100)):
             self.cmos(reg, self.code(rng.randrange(low, high), reg, mode))
         self.cmos(REG_B, mode | rng.choice((0, 0x10, 0x20, 0x40, 0x70)))
+        self.settle()
+        if "day" not in self.avoid and rng.random() < 0.3:
+            self.minute_alarm((second + 1) % 60, mode)
+
+    def minute_alarm(self, second, mode):
+        """Every minute, set in the very second, with the update-ended flag
+        set; chance alone would take a year to come here."""
+        self.step(1_000_000_000)
+        self.cmos(HOURS_ALARM, DONT_CARE)
+        self.cmos(MINUTES_ALARM, DONT_CARE)
+        self.cmos(SECONDS_ALARM, self.code(second, 0, mode))
+        for _ in range(4):
+            self.step(20_000_000_000)
+        self.cmos(12)
         self.settle()
 
     # HPET
@@ -300,6 +322,8 @@ class Generator:
             self.hpet_message(reg)
         else:
             value = self.hpet_value(reg) >> (32 if high else 0)
+            if reg == 0x10 and not high:
+                self.legacy = bool(value & HPET_LEGACY)
             if reg != 0x20:
                 self.clear_pending("masked")
             self.hpet_write(reg + high, value & (1 << size) - 1, size)
@@ -437,6 +461,7 @@ class Generator:
         if self.running:
             self.clear_pending("pending")
             self.machine("reset")
+            self.legacy = False
             self.after_reset()
 
     def snapshot(self):
@@ -445,10 +470,23 @@ class Generator:
         if self.saved and self.rng.random() < 0.6:
             self.clear_pending("pending")
             self.machine("load")
-            self.reg_a = self.saved_reg_a
-        elif "held" not in self.avoid or self.reg_a & 0x60 != 0x60:
+            self.reg_a, self.legacy = self.saved_reg_a, self.saved_legacy
+            if "loaded" in self.avoid:
+                self.keep("outb 0x70 0")
+                self.keep("inb 0x71")
+                self.cmos_index = 0
+        elif self.may_save():
             self.machine("save")
-            self.saved, self.saved_reg_a = True, self.reg_a
+            self.saved = True
+            self.saved_reg_a, self.saved_legacy = self.reg_a, self.legacy
+
+    def may_save(self):
+        if self.legacy and self.variant.pit and "masked" in self.avoid:
+            return False
+        divider = self.reg_a & 0x70
+        if divider >= 0x60:
+            return "held" not in self.avoid
+        return divider <= 0x20 or "loaded" not in self.avoid
 
 
 def operations(seed, variant, avoid, count):
