@@ -17,6 +17,7 @@ A difference is printed with the shortest sequence found that shows it.
 """
 
 import argparse
+import os
 import random
 import shlex
 import signal
@@ -327,8 +328,14 @@ def report(pairing, round_, difference):
 Pairing = namedtuple("Pairing", "name sides avoid grid_share manual operations")
 
 
+def allowed():
+    """The entries of the list that are about this base"""
+    base = os.environ.get("HOST_CLOCK_BASE", "10.0")
+    return [a for a in generator.ALLOWED if a.base in (None, base)]
+
+
 def pairings(args):
-    all_allowed = {a.name for a in generator.ALLOWED}
+    all_allowed = {a.name for a in allowed()}
     stock = [(args.stock, None), (args.qemu, None)]
     manual = [(args.qemu, "manual"), (args.qemu, "system")]
     return [Pairing("stock", stock, all_allowed, 0.25, False, args.operations),
@@ -350,6 +357,8 @@ def make_round(pairing, seed, number, avoid, grid=None):
         variant = variant._replace(msi=False)
     if "past-last" not in avoid and pairing.name == "stock":
         variant = variant._replace(timers=3)
+    if "2262" in avoid:
+        variant = variant._replace(base=rng.choice(generator.NEAR_BASES))
     ops = generator.operations(text, variant, avoid, ROUND_OPERATIONS)
     return Round(text, variant, avoid, ops)
 
@@ -375,8 +384,8 @@ def run_pairing(tap, pairing, args):
 
 def check_allowed(tap, pairing, args):
     """Each entry of ALLOWED is there because of a difference."""
-    for allowed in generator.ALLOWED:
-        avoid = pairing.avoid - {allowed.name}
+    for entry in allowed():
+        avoid = pairing.avoid - {entry.name}
         said = None
         for number in range(ALLOWED_ROUNDS):
             round_ = make_round(pairing, args.seed, number, avoid, grid=False)
@@ -385,9 +394,9 @@ def check_allowed(tap, pairing, args):
             except Difference as e:
                 said = str(e)
                 break
-        print(f"# {allowed.name}: {said or 'no difference'}")
-        tap.point(said is not None, f"/differential/allowed/{allowed.name}: "
-                  f"{allowed.patch}")
+        print(f"# {entry.name}: {said or 'no difference'}")
+        tap.point(said is not None, f"/differential/allowed/{entry.name}: "
+                  f"{entry.patch}")
 
 
 class Tap:
