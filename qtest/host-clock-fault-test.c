@@ -13,8 +13,6 @@
 #include "host-clock-util.h"
 #include "qobject/qdict.h"
 
-#include <time.h>
-
 /* 2001-09-09 01:46:40: nothing rolls over for a while */
 #define DATE            1000000000LL
 #define HOUR            3600LL
@@ -44,16 +42,6 @@ typedef struct Case {
 } Case;
 
 typedef void CaseTest(const Case *c);
-
-static int64_t cpu_ns(VM *vm)
-{
-    struct timespec ts;
-    clockid_t id;
-
-    g_assert_cmpint(clock_getcpuclockid(qtest_pid(vm->qts), &id), ==, 0);
-    g_assert_cmpint(clock_gettime(id, &ts), ==, 0);
-    return ts.tv_sec * NS + ts.tv_nsec;
-}
 
 /* Where the guest's date is after a wall step */
 static int64_t moved(const Case *c)
@@ -164,11 +152,11 @@ static void test_step_while_stopped(const Case *c)
 
 static int64_t cpu_of_step(VM *vm, int64_t step_s)
 {
-    int64_t begin_ns = cpu_ns(vm);
+    int64_t begin_ns = vm_cpu_ns(vm);
 
     vm_wall_step(vm, step_s * NS);
     cmos_read(vm, RTC_REG_C);
-    return cpu_ns(vm) - begin_ns;
+    return vm_cpu_ns(vm) - begin_ns;
 }
 
 /* Stock QEMU runs the periods that a step has jumped over, one by one. */
@@ -364,10 +352,10 @@ static VM *start_late(const Case *c, int64_t *cpu)
         arm_all(vm, RATE_MIN);
         vm_pass(vm, NS / 3);
         vm = migrate(vm, c, told(vm) + LATE_NS);
-        begin_ns = cpu_ns(vm);
+        begin_ns = vm_cpu_ns(vm);
         qtest_clock_step(vm->qts, 1);
         vm->virtual_ns++;
-        best_ns = MIN(best_ns, cpu_ns(vm) - begin_ns);
+        best_ns = MIN(best_ns, vm_cpu_ns(vm) - begin_ns);
     }
     *cpu = best_ns;
     return vm;
@@ -394,10 +382,10 @@ static void test_stall(const Case *c)
     if (c->args && strstr(c->args, "slew")) {
         /* RTC_REINJECT_ON_ACK_COUNT more, then the timer's turn again */
         g_assert_cmpint(burst(vm), <=, 21);
-        cpu = cpu_ns(vm);
+        cpu = vm_cpu_ns(vm);
         vm_pass(vm, NS);
         /* At most 8 times the rate, 65536 callbacks of a microsecond */
-        g_assert_cmpint(cpu_ns(vm) - cpu, <=, NS);
+        g_assert_cmpint(vm_cpu_ns(vm) - cpu, <=, NS);
         g_assert_cmpint(burst(vm), <=, 21);
     } else {
         g_assert_cmpint(burst(vm), <=, 1);

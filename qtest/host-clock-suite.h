@@ -48,6 +48,8 @@ void add_alarm_tests(Cell *cell);
 void add_hpet_tests(Cell *cell);
 /* host-clock-step.c */
 void add_step_tests(Cell *cell);
+/* host-clock-load.c */
+void add_load_tests(Cell *cell);
 /* host-clock-move.c */
 void add_move_tests(Cell *cell);
 

@@ -159,6 +159,7 @@ static void add_cell(const Source *source, Setting setting)
     add_run_tests(cell);
     add_step_tests(cell);
     add_move_tests(cell);
+    add_load_tests(cell);
 }
 
 int main(int argc, char **argv)

@@ -371,6 +371,16 @@ bool vm_irq(VM *vm)
     return qtest_get_irq(vm->qts, RTC_IRQ);
 }
 
+int64_t vm_cpu_ns(VM *vm)
+{
+    struct timespec ts;
+    clockid_t id;
+
+    g_assert_cmpint(clock_getcpuclockid(qtest_pid(vm->qts), &id), ==, 0);
+    g_assert_cmpint(clock_gettime(id, &ts), ==, 0);
+    return ts.tv_sec * NS + ts.tv_nsec;
+}
+
 uint8_t rtc_encode(int value, uint8_t reg_b)
 {
     return reg_b & REG_B_DM ? value : value / 10 << 4 | value % 10;

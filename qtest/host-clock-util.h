@@ -149,6 +149,9 @@ Moment vm_qmp(VM *vm, const char *command);
 
 bool vm_irq(VM *vm);
 
+/* Processor time that the emulator has used */
+int64_t vm_cpu_ns(VM *vm);
+
 uint8_t cmos_read(VM *vm, uint8_t reg);
 void cmos_write(VM *vm, uint8_t reg, uint8_t value);
 
