@@ -332,6 +332,26 @@ static void test_step_in_migration(const Case *c)
 }
 
 /*
+ * The periodic interrupt is in the stream by wall time: if it has been due for
+ * two seconds it is there at once, and the phase is that of the source.
+ */
+static void test_late_migration(const Case *c)
+{
+    VM *vm = start(c);
+
+    arm_all(vm, RATE_MAX);
+    vm_pass(vm, eighths(RATE_MAX, 2));
+    vm = migrate(vm, c, told(vm) + eighths(RATE_MAX, 4 * 8));
+    vm_pass(vm, 1);
+    g_assert_cmphex(cmos_read(vm, RTC_REG_C) & REG_C_PF, ==, REG_C_PF);
+    vm_pass(vm, eighths(RATE_MAX, 6) - RTC_CYCLE_NS);
+    g_assert_cmphex(cmos_read(vm, RTC_REG_C) & REG_C_PF, ==, 0);
+    vm_pass(vm, 2 * RTC_CYCLE_NS);
+    g_assert_cmphex(cmos_read(vm, RTC_REG_C) & REG_C_PF, ==, REG_C_PF);
+    vm_quit(vm);
+}
+
+/*
  * QEMU's clock is a minute ahead when it looks at its timers again.  Loading
  * the state does not start the periodic timer anew up to 60 s.
  */
@@ -540,6 +560,8 @@ int main(int argc, char **argv)
                 (Test) { .zone = &zones[i] });
         }
     }
+    add("manual", SET_HOST, "late-migration", NULL,
+        (Test) { .fn = test_late_migration });
     add_stalls();
     return g_test_run();
 }

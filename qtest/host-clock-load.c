@@ -32,7 +32,7 @@ static int64_t memory_kb(VM *vm)
 
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
     g_assert_cmpint(sscanf(text, "%*d %" SCNd64, &pages), ==, 1);
-    return pages * getpagesize() / 1024;
+    return pages * (int64_t)qemu_real_host_page_size() / 1024;
 }
 
 /* All rates, all interrupts, alarms and the date, whatever comes */
@@ -185,11 +185,18 @@ static int64_t most(VM *vm, int64_t begin, int per_period)
 static void test_stopped(Cell *cell, const char *args, int per_period)
 {
     VM *vm = cell_start(cell, "utc", args);
-    Span set = rtc_set_date(vm, MILLENNIUM, RATE);
     int64_t begin;
     uint8_t flags;
+    Span set;
     int n;
 
+    if (vm_rtc_is_told(vm)) {
+        g_test_skip("time stands still without the host's help; the test of a "
+                    "late clock is fault/stall-60s");
+        vm_quit(vm);
+        return;
+    }
+    set = rtc_set_date(vm, MILLENNIUM, RATE);
     /* MILLENNIUM + 2 s is midnight. */
     cmos_write(vm, RTC_SECONDS_ALARM, 0);
     cmos_write(vm, RTC_MINUTES_ALARM, 0);
@@ -226,10 +233,6 @@ static void test_stopped_slew(Cell *cell)
 void add_load_tests(Cell *cell)
 {
     add_test(cell, "load/flood", test_flood);
-    /* Where the test moves the time, a host that stands still is nothing. */
-    if (!cell_is_manual(cell) &&
-        !(source_is_system(cell->source->name) && cell->setting == SET_VM)) {
-        add_test(cell, "load/stopped/none", test_stopped_none);
-        add_test(cell, "load/stopped/slew", test_stopped_slew);
-    }
+    add_test(cell, "load/stopped/none", test_stopped_none);
+    add_test(cell, "load/stopped/slew", test_stopped_slew);
 }

@@ -199,6 +199,7 @@ static void test_past_the_end(const void *opaque)
         /* It must not work either. */
         hpet_set_one_shot(i, LEVEL_ON_ROUTE, 100);
         hpet_enable(0);
+        hpet_set_one_shot(i, LEVEL_ON_ROUTE, hpet_counter() + 100);
         hpet_step_ticks(1000);
         g_assert_cmphex(hpet_read(HPET_STATUS), ==, 0);
         g_assert_false(hpet_irq(ROUTE));

@@ -16,6 +16,7 @@ MANUAL, RTC = "hw/rtc/host-clock-manual.c", "hw/rtc/mc146818rtc.c"
 HPET = "hw/timer/hpet.c"
 UNIT = "tests/unit/test-host-clock"
 FAULT, CONFORM = "tests/qtest/host-clock-fault-test", "tests/qtest/host-clock-test"
+MANUAL_TEST = "tests/qtest/host-clock-manual-test"
 HPET_TEST = "tests/qtest/hpet-test"
 
 MUTANTS = [
@@ -75,7 +76,7 @@ MUTANTS = [
            "    s->cmos_data[RTC_REG_A] &= ~REG_A_UIP;\n}\n\n/* The vm view",
            FAULT, "/x86_64/host-clock/manual/host/fault/step"),
     Mutant("rtc-not-rebased", RTC, "    s->last_update -= drift_ns;\n", "",
-           CONFORM, "/x86_64/host-clock/manual/vm/stop"),
+           CONFORM, "/x86_64/host-clock/manual/vm/snapshot/load"),
     Mutant("missed-periods-in-ns", RTC, "missed /= s->period;",
            "missed = missed / s->period + missed / 1000000;",
            FAULT, "/x86_64/host-clock/default/vm/fault/stall-60s/none"),
@@ -85,15 +86,16 @@ MUTANTS = [
     Mutant("migrated-in-monotonic-time", RTC,
            "    s->next_periodic_time += offset_ns;\n",
            "    s->next_periodic_time += 0 * offset_ns;\n",
-           FAULT, "/x86_64/host-clock/manual/host/fault/step-in-migration"),
+           FAULT, "/x86_64/host-clock/manual/host/fault/late-migration"),
     Mutant("manual-skips-deadlines", MANUAL,
            "int64_t step_ns = manual_next_ns(HOST_CLOCK(m), ns);",
-           "int64_t step_ns = ns;", CONFORM, "/x86_64/host-clock/manual/"),
+           "int64_t step_ns = MAX(manual_next_ns(HOST_CLOCK(m), ns), ns);",
+           MANUAL_TEST, "/x86_64/host-clock-manual/order/of-views"),
     Mutant("hpet-one-timer-too-many", HPET,
-           "        if (timer_id >= s->num_timers) {\n            "
-           "trace_hpet_timer_id_out_of_range(timer_id);\n            return 0;",
-           "        if (timer_id > s->num_timers) {\n            "
-           "trace_hpet_timer_id_out_of_range(timer_id);\n            return 0;",
+           "        trace_hpet_ram_write_timer_id(timer_id);\n"
+           "        if (timer_id >= s->num_timers) {",
+           "        trace_hpet_ram_write_timer_id(timer_id);\n"
+           "        if (timer_id > s->num_timers) {",
            HPET_TEST, "/x86_64/hpet/"),
     Mutant("hpet-fires-twice", HPET,
            "if (!hpet_time_after(t->cmp64, cur_tick)) {",
