@@ -44,6 +44,8 @@ static struct {
     int slew_ppm;
     int64_t preempt_ns;
     int preempt_count;
+    int64_t set_after_ns;
+    int set_after_count;
     int64_t early_ns;
     int64_t late_ns;
     int64_t sleep_late_ns;
@@ -82,6 +84,17 @@ int64_t sim_raw_ns(void)
     return sim.raw_ns;
 }
 
+static int64_t look_at_realtime(void)
+{
+    int64_t seen_ns = sim.real_ns;
+
+    if (sim.set_after_count > 0) {
+        sim.set_after_count--;
+        sim_set_realtime_quietly(sim.set_after_ns);
+    }
+    return seen_ns;
+}
+
 int64_t host_clock_os_now_ns(HostClockOsId id)
 {
     if (id == HOST_CLOCK_OS_REALTIME && sim.preempt_count > 0) {
@@ -91,7 +104,7 @@ int64_t host_clock_os_now_ns(HostClockOsId id)
     pass(LOOK_NS);
     switch (id) {
     case HOST_CLOCK_OS_REALTIME:
-        return sim.real_ns;
+        return look_at_realtime();
     case HOST_CLOCK_OS_MONOTONIC_RAW:
         return sim.raw_ns;
     case HOST_CLOCK_OS_BOOTTIME:
@@ -150,6 +163,12 @@ int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
 void sim_slew(int ppm)
 {
     sim.slew_ppm = ppm;
+}
+
+void sim_set_realtime_after_looks(int64_t by_ns, int n)
+{
+    sim.set_after_ns = by_ns;
+    sim.set_after_count = n;
 }
 
 void sim_preempt(int64_t ns, int n)

@@ -37,6 +37,9 @@ void sim_suspend(int64_t ns, bool devices_go_on);
  */
 void sim_set_realtime_quietly(int64_t by_ns);
 
+/* After each of the next @n looks at REALTIME it is set like that. */
+void sim_set_realtime_after_looks(int64_t by_ns, int n);
+
 /* NTP: CLOCK_REALTIME and CLOCK_MONOTONIC run fast by @ppm */
 void sim_slew(int ppm);
 

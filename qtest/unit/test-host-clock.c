@@ -238,6 +238,42 @@ static void test_unannounced_step(void)
     close_clock(hc);
 }
 
+/* The kernel slews by 500 ppm at most, for as long as it likes. */
+static void test_slew_is_no_step(void)
+{
+    HostClock *hc = open_liar();
+
+    wall(hc);
+    liar.mono_ns += 1000 * SEC;
+    liar.wall_ns += 1000 * SEC + 400 * SCALE_MS;
+    host_clock_check_step(hc, false);
+    g_assert_cmpuint(hc->generation, ==, 0);
+    liar.mono_ns += 1000 * SEC;
+    liar.wall_ns += 1000 * SEC + 600 * SCALE_MS;
+    host_clock_check_step(hc, false);
+    g_assert_cmpuint(hc->generation, ==, 1);
+    g_assert_cmpint(hc->last_step_ns, ==, 600 * SCALE_MS);
+    sim_main_loop();
+    close_clock(hc);
+}
+
+/* If somebody said that it was set, all but noise is a step. */
+static void test_announced_step(void)
+{
+    HostClock *hc = open_liar();
+
+    wall(hc);
+    liar.wall_ns += SCALE_US / 2;
+    host_clock_check_step(hc, true);
+    g_assert_cmpuint(hc->generation, ==, 0);
+    liar.wall_ns += 3 * SCALE_US;
+    host_clock_check_step(hc, true);
+    g_assert_cmpuint(hc->generation, ==, 1);
+    g_assert_cmpint(hc->last_step_ns, ==, 3 * SCALE_US);
+    sim_main_loop();
+    close_clock(hc);
+}
+
 static void test_wall_before_1970(void)
 {
     HostClock *hc = open_liar();
@@ -511,6 +547,23 @@ static void test_timer_step_while_arming(void)
     close_clock(hc);
 }
 
+/* The same, again and again: after the looks of three attempts to arm. */
+static void test_timer_steps_while_arming(void)
+{
+    HostClock *hc = open_clock("unix");
+    Shot rt;
+
+    shot_init(&rt, hc, HOST_CLOCK_VIEW_TYPE_RT, 10 * SEC);
+    /* An attempt looks once, and so does the check for a step after it. */
+    sim_set_realtime_after_looks(-HOUR, 5);
+    timer_mod(rt.timer, rt.deadline_ns);
+    sim_set_realtime_after_looks(0, 0);
+    sim_advance(11 * SEC);
+    g_assert_cmpint(rt.fired, ==, 1);
+    shot_free(&rt);
+    close_clock(hc);
+}
+
 /* A source that runs 200 ppm fast, on alarms that do not, is still in time. */
 static void test_timer_rate_differs(void)
 {
@@ -733,6 +786,9 @@ int main(int argc, char **argv)
     g_test_add_func("/host-clock/core/reading/backward", test_backward_source);
     g_test_add_func("/host-clock/core/reading/unannounced-step",
                     test_unannounced_step);
+    g_test_add_func("/host-clock/core/reading/slew", test_slew_is_no_step);
+    g_test_add_func("/host-clock/core/reading/announced-step",
+                    test_announced_step);
     g_test_add_func("/host-clock/core/reading/before-1970",
                     test_wall_before_1970);
     g_test_add_func("/host-clock/core/reading/holdover", test_holdover);
@@ -742,6 +798,8 @@ int main(int argc, char **argv)
     g_test_add_func("/host-clock/core/timer/equal-deadlines",
                     test_timer_equal_deadlines);
     g_test_add_func("/host-clock/core/timer/far", test_timer_far);
+    g_test_add_func("/host-clock/core/timer/steps-while-arming",
+                    test_timer_steps_while_arming);
     g_test_add_func("/host-clock/core/timer/step-while-arming",
                     test_timer_step_while_arming);
     g_test_add_func("/host-clock/core/timer/rate-differs",
