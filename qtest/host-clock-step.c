@@ -15,6 +15,8 @@
 #include "host-clock-suite.h"
 #include "qobject/qdict.h"
 
+#include <sys/timex.h>
+
 #define HOUR_NS         (3600 * NS)
 #define YEAR_NS         (31556952 * NS)
 
@@ -277,6 +279,105 @@ static void test_alarm_again(Cell *cell)
     vm_quit(vm);
 }
 
+/* Leap seconds */
+
+#define DAY_NS          (24 * HOUR_NS)
+/* The kernel makes up its mind when a second begins, and has two to do so. */
+#define BEFORE_LEAP_NS  (3 * NS)
+
+static int64_t to_midnight(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return DAY_NS - (ts.tv_sec * NS + ts.tv_nsec) % DAY_NS;
+}
+
+/* STA_INS, STA_DEL, or 0 for none */
+static bool announce_leap_second(int status)
+{
+    struct timex tx = { .modes = ADJ_STATUS, .status = status };
+
+    if (adjtimex(&tx) < 0) {
+        g_test_message("adjtimex: %s", strerror(errno));
+        g_test_fail();
+        return false;
+    }
+    return true;
+}
+
+/*
+ * The kernel is through with the last one when a second has begun without an
+ * announcement.
+ */
+static void forget_leap_second(VM *vm)
+{
+    struct timex tx = { .modes = 0 };
+
+    announce_leap_second(0);
+    for (int i = 0; i < 30 && adjtimex(&tx) != TIME_OK; i++) {
+        vm_pass(vm, NS / 10);
+    }
+}
+
+/*
+ * The host's day ends with a leap second, which is a step of a second; or
+ * without its last one.  Nothing else moves.
+ */
+static void check_leap_second(VM *vm, int status)
+{
+    int64_t step_ns = status == STA_INS ? -NS : NS;
+    int64_t by_ns = to_midnight() - BEFORE_LEAP_NS;
+    Span set, start;
+    QDict *event;
+    int n;
+
+    step(vm, by_ns);
+    set = rtc_set_date(vm, MILLENNIUM, RATE);
+    cmos_write(vm, RTC_REG_B, BINARY_24H | REG_B_PIE);
+    start = (Span) { vm_rtc_now(vm), vm_rtc_now(vm) };
+    if (!announce_leap_second(status)) {
+        return;
+    }
+    n = count_flag(vm, REG_C_PF, BEFORE_LEAP_NS + 2 * NS);
+    event = wait_for_event(vm, "HOST_CLOCK_STEP");
+    if (event) {
+        assert_between(qdict_get_int(qdict_get_qdict(event, "data"),
+                                     "step-ns"),
+                       step_ns - LATE_NS, step_ns + LATE_NS);
+        qobject_unref(event);
+    }
+    /* Enough to know that none was doubled, and that they went on */
+    assert_between(n, (BEFORE_LEAP_NS + NS) / PERIOD_NS / 2,
+                   (vm_rtc_now(vm) - start.lo) / PERIOD_NS + 1);
+    check_date_after(vm, set, moves(vm, step_ns));
+    forget_leap_second(vm);
+    step(vm, -by_ns - step_ns);
+}
+
+static void test_leap_second(Cell *cell)
+{
+    VM *vm;
+
+    if (cell_is_manual(cell)) {
+        g_test_skip("the manual clock has no kernel that inserts seconds; "
+                    "see step/date");
+        return;
+    }
+    if (!can_step(cell)) {
+        return;
+    }
+    vm = cell_start(cell, "utc", "");
+    if (vm_rtc_is_told(vm)) {
+        g_test_skip("this time moves when the test says so, not with the "
+                    "host's");
+    } else {
+        check_leap_second(vm, STA_INS);
+        check_leap_second(vm, STA_DEL);
+    }
+    vm_quit(vm);
+}
+
 static void test_hpet(Cell *cell)
 {
     VM *vm;
@@ -315,4 +416,5 @@ void add_step_tests(Cell *cell)
     add_test(cell, "step/alarm-jumped-over", test_alarm_jumped_over);
     add_test(cell, "step/alarm-again", test_alarm_again);
     add_test(cell, "step/hpet", test_hpet);
+    add_test(cell, "step/leap-second", test_leap_second);
 }

@@ -106,7 +106,8 @@ def build_full():
         subprocess.run([SRC / "configure", "--cc=clang", "--cxx=clang++",
                         "--target-list=x86_64-softmmu", "--enable-fuzzing",
                         "--enable-asan", "--without-default-features",
-                        "--disable-download", "--enable-tcg"],
+                        "--disable-download", "--enable-tcg",
+                        "--python=/usr/bin/python3"],
                        cwd=FULL, check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", FULL, "qemu-fuzz-x86_64"], check=True,
                    stdout=sys.stderr)
