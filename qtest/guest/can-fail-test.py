@@ -88,7 +88,7 @@ CASES = [
      ["none: each keeps time", "none: one is killed, the others keep time"]),
     ("the sharing test notices that the second does not start",
      "sharing-test.py",
-     "exec 9>>{lock}; flock -n 9 || exit 1; {qemu} \"$@\"",
+     "exec 9>>{lock}; flock -n 9 || exit 1; exec {qemu} \"$@\"",
      ["none: 8 emulators start together", "none: each shows the right date",
       "none: each keeps time", "none: one is killed, the others keep time"]),
 ]
