@@ -19,6 +19,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "qtest/guest"))
+from emulator import FIRMWARE, link_firmware  # noqa: E402
+
 # ./run --base builds elsewhere; scripts/env.sh says where.
 BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
 SRC, OBJ = BUILD / "host-clock/src", BUILD / "host-clock/obj"
@@ -107,10 +110,13 @@ def build_full():
                         "--target-list=x86_64-softmmu", "--enable-fuzzing",
                         "--enable-asan", "--without-default-features",
                         "--disable-download", "--enable-tcg",
-                        "--python=/usr/bin/python3"],
+                        "--disable-install-blobs", "--python=/usr/bin/python3",
+                        "--firmwarepath=" + ":".join(
+                            f"/{folder}" for folder in FIRMWARE)],
                        cwd=FULL, check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", FULL, "qemu-fuzz-x86_64"], check=True,
                    stdout=sys.stderr)
+    link_firmware(FULL)
     return FULL / "qemu-fuzz-x86_64"
 
 

@@ -40,6 +40,19 @@ def stamp():
     return Stamp(time.time(), time.monotonic())
 
 
+FIRMWARE = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu")
+
+
+def link_firmware(obj):
+    """Where an emulator looks that was built in obj and is run there; as in
+    scripts/build-qemu.sh"""
+    for folder in FIRMWARE:
+        place = obj / "qemu-bundle" / folder
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.is_symlink():
+            place.symlink_to(f"/{folder}")
+
+
 class EmulatorError(Exception):
     """The emulator ended, said no, or kept silent longer than it may."""
 

@@ -21,6 +21,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "qtest/guest"))
+from emulator import link_firmware  # noqa: E402
+
 # ./run --base builds elsewhere; scripts/env.sh says where.
 BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
 SRC, OBJ = BUILD / "host-clock/src", BUILD / "host-clock/obj"
@@ -113,15 +116,6 @@ def configure_command():
                                  re.S)[1].replace("\\\n", " "))
 
 
-def link_firmware():
-    """Where QEMU looks when it is run in place; as in scripts/build-qemu.sh"""
-    for folder in ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"):
-        place = FULL / "qemu-bundle" / folder
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.is_symlink():
-            place.symlink_to(f"/{folder}")
-
-
 def full_points():
     """The emulator and its qtests"""
     FULL.mkdir(exist_ok=True)
@@ -134,7 +128,7 @@ def full_points():
                *(f"tests/qtest/{name}" for name in QTESTS)]
     subprocess.run(["ninja", "-C", FULL, *targets], check=True,
                    stdout=sys.stderr)
-    link_firmware()
+    link_firmware(FULL)
     env = {"QTEST_QEMU_BINARY": str(FULL / "qemu-system-x86_64"),
            "QTEST_QEMU_IMG": str(FULL / "qemu-img")}
     for name in QTESTS:
