@@ -406,8 +406,14 @@ bool host_clock_set_machine_default(HostClock *hc, Error **errp)
 
 void sim_main_loop(void)
 {
-    while (aio_poll(qemu_get_aio_context(), false)) {
-        /* until there is nothing left to do */
+    int rounds = 1000;
+
+    while (rounds-- && aio_poll(qemu_get_aio_context(), false)) {
+        /*
+         * Until there is nothing left to do.  A source that steps whenever
+         * somebody looks always has something; the real main loop sees to
+         * others as well.
+         */
     }
 }
 
