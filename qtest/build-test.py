@@ -39,27 +39,38 @@ class Project:
             shutil.copytree(part.parent, self.top / 'qtest' / part.parent.name)
         (self.top / 'hw-rtc').mkdir()
         (self.top / 'hw-rtc' / 'host-clock.c').write_text('/* new */\n')
-        self.series = self.top / 'patches' / '10.0'
-        self.series.mkdir(parents=True)
+        self.patches = self.top / 'patches'
+        self.series = self.patches / 'fixes'
+        for part in ('fixes', '10.0'):
+            (self.patches / part).mkdir(parents=True)
         self.staged = self.top / 'build' / 'host-clock' / 'src'
         self.make_qemu('10.0.99')
         self.make_patch()
 
-    def make_qemu(self, version):
-        for path, text in (('VERSION', version + '\n'), ('hw/a.c', lines(*range(1, 20))),
+    def make_qemu(self, version, folder=None, first=1):
+        for path, text in (('VERSION', version + '\n'), ('hw/a.c', lines(*range(first, 20))),
                            ('hw/b.c', lines(*range(1, 20))), ('.gitignore', '*.c\n')):
-            file = self.qemu / path
+            file = (folder or self.qemu) / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
 
     def make_patch(self):
         """0001 changes line 5 of hw/a.c."""
+        (self.patches / 'series').write_text('# A comment.\n\nfixes/0001-hw-change-five.patch\n')
         (self.series / '0001-hw-change-five.patch').write_text(
             'From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n'
             'From: A Tester <tester@localhost>\nDate: Wed, 1 Jan 2025 12:00:00 +0000\n'
             'Subject: [PATCH] hw: change five\n\nFor the test.\n---\n'
             'diff --git a/hw/a.c b/hw/a.c\n--- a/hw/a.c\n+++ b/hw/a.c\n@@ -3,5 +3,5 @@\n'
             ' line 3\n line 4\n-line 5\n+line five\n line 6\n line 7\n')
+
+    def drop_patch(self):
+        (self.series / '0001-hw-change-five.patch').unlink()
+        (self.patches / 'series').write_text('')
+
+    def files(self):
+        return {str(p.relative_to(self.patches)): p.read_bytes()
+                for p in self.patches.rglob('*') if p.is_file()}
 
     def run(self, *args, prefix=(), **env):
         return subprocess.run(
@@ -297,22 +308,23 @@ def test_export_twice(project):
     project.stage()
     project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change nine')
     project.good('export')
-    first = {p.name: p.read_bytes() for p in project.series.iterdir()}
-    assert sorted(first) == ['0001-hw-change-five.patch', '0002-hw-change-nine.patch']
+    first = project.files()
+    assert sorted(first) == ['fixes/0001-hw-change-five.patch', 'fixes/0002-hw-change-nine.patch',
+                             'series']
     assert '0 written' in project.good('export')
-    assert first == {p.name: p.read_bytes() for p in project.series.iterdir()}
+    assert first == project.files()
 
 
 def test_exported_can_be_staged_elsewhere(project):
     project.stage()
     project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change nine')
     project.good('export')
-    first = {p.name: p.read_bytes() for p in project.series.iterdir()}
+    first = project.files()
     shutil.rmtree(project.top / 'build')
     project.stage()
     assert 'line nine' in (project.staged / 'hw/b.c').read_text()
     project.good('export')
-    assert first == {p.name: p.read_bytes() for p in project.series.iterdir()}
+    assert first == project.files()
 
 
 def compare(project):
@@ -325,7 +337,7 @@ def test_difference_is_found(project):
     project.good('export')
     assert compare(project) == ''
     project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change nine')
-    assert '0002-hw-change-nine.patch' in compare(project)
+    assert 'hw-change-nine.patch' in compare(project)
     project.good('export')
     assert compare(project) == ''
     (project.staged / 'hw/b.c').write_text('edited\n')
@@ -335,7 +347,7 @@ def test_difference_is_found(project):
 def test_work_is_not_dropped(project):
     project.stage()
     project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change nine')
-    (project.series / '0001-hw-change-five.patch').unlink()
+    project.drop_patch()
     project.bad('stage', says=['./run export', '--discard'])
     assert 'line nine' in (project.staged / 'hw/b.c').read_text()
     project.good('stage', '--discard')
@@ -346,7 +358,7 @@ def test_edits_are_not_dropped(project):
     project.stage()
     (project.staged / 'hw/b.c').write_text('edited\n')
     project.good('stage')
-    (project.series / '0001-hw-change-five.patch').unlink()
+    project.drop_patch()
     project.bad('stage', says=['./run export', '--discard'])
     assert (project.staged / 'hw/b.c').read_text() == 'edited\n'
 
@@ -369,6 +381,161 @@ def test_new_base_moves_the_staged_tree(project):
     assert (project.staged / 'hw/b.c').read_text() == lines(1, 2, 3)
     assert 'line five' in (project.staged / 'hw/a.c').read_text()
     assert (project.staged / 'hw/a.c').stat().st_mtime_ns == before
+
+
+# -- patches/
+
+def test_commits_get_group_and_number(project):
+    """That of the one before them; what comes after is renumbered."""
+    project.stage()
+    project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change nine')
+    project.commit_edit('hw/b.c', 'line 15\n', 'line fifteen\n', 'hw: change fifteen')
+    project.good('export')
+    series = project.patches / 'series'
+    (project.patches / 'core').mkdir()
+    (project.series / '0003-hw-change-fifteen.patch').rename(
+        project.patches / 'core' / '0003-hw-change-fifteen.patch')
+    series.write_text(series.read_text().replace('fixes/0003', 'core/0003'))
+    project.good('stage')
+    fifteen = project.files()['core/0003-hw-change-fifteen.patch']
+    project.git('reset', '-q', '--hard', 'HEAD^')
+    project.commit_edit('hw/a.c', 'line 9\n', 'line nine\n', 'hw: a new one')
+    project.git('cherry-pick', 'ORIG_HEAD')
+    assert 'hw-a-new-one.patch, in the group fixes' in project.good('export')
+    assert series.read_text() == (
+        '# A comment.\n\nfixes/0001-hw-change-five.patch\nfixes/0002-hw-change-nine.patch\n'
+        'fixes/0003-hw-a-new-one.patch\n\ncore/0004-hw-change-fifteen.patch\n')
+    assert project.files()['core/0004-hw-change-fifteen.patch'] == fifteen
+    assert compare(project) == ''
+
+
+def test_order_is_that_of_the_commits(project):
+    project.stage()
+    project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change nine')
+    project.good('export')
+    project.git('reset', '-q', '--hard', 'HEAD~2')
+    project.git('cherry-pick', 'ORIG_HEAD', 'ORIG_HEAD^')
+    assert 'the order' in compare(project)
+    project.good('export')
+    assert sorted(project.files()) == ['fixes/0001-hw-change-nine.patch',
+                                       'fixes/0002-hw-change-five.patch', 'series']
+
+
+def test_patch_without_a_line(project):
+    project.stage()
+    (project.series / '0002-hw-more.patch').write_text('')
+    project.bad('stage', says=['no line of patches/series', 'fixes/0002-hw-more.patch'])
+
+
+def test_line_without_a_patch(project):
+    project.stage()
+    with (project.patches / 'series').open('a') as series:
+        series.write('fixes/0002-hw-more.patch\n')
+    project.bad('stage', says=['fixes/0002-hw-more.patch', 'no such file'])
+
+
+def test_named_twice(project):
+    project.stage()
+    with (project.patches / 'series').open('a') as series:
+        series.write('fixes/0001-hw-change-five.patch\n')
+    project.bad('export', says=['hw-change-five.patch twice'])
+
+
+def test_same_subject_twice(project):
+    project.stage()
+    project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change five')
+    project.bad('export', says=['two commits', 'hw-change-five.patch'])
+
+
+def stage_both(project):
+    """Another base too, whose hw/a.c begins with line 3; line 15 of hw/b.c differs."""
+    other = project.top.parent / 'qemu-10.2'
+    project.make_qemu('10.2.99', other, first=3)
+    (other / 'hw/b.c').write_text(lines(*range(1, 15), 'of 10.2', *range(16, 20)))
+    (project.patches / '10.2').mkdir()
+    project.stage()
+    project.good('build', '--base', '10.2', '--qemu-src', other, 'stage.step')
+    return project.top / 'build' / 'base-10.2' / 'host-clock' / 'src'
+
+
+def test_export_is_for_both_bases(project):
+    other = stage_both(project)
+    project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change nine')
+    project.good('export')
+    assert sorted(project.files()) == ['fixes/0001-hw-change-five.patch',
+                                       'fixes/0002-hw-change-nine.patch', 'series']
+    project.good('stage', '--base', '10.2')
+    assert 'line nine' in (other / 'hw/b.c').read_text()
+    # And from there: no other line numbers are written, but what was changed.
+    assert '0 written' in project.good('export', '--base', '10.2')
+    project.staged = other
+    project.git('reset', '-q', '--hard', 'HEAD^')
+    project.commit_edit('hw/b.c', 'line 9\n', 'line NINE\n', 'hw: change nine')
+    project.good('export', '--base', '10.2')
+    project.good('stage')
+    assert 'line NINE' in (project.top / 'build/host-clock/src/hw/b.c').read_text()
+
+
+def test_change_for_one_base(project):
+    """What the other base does not take goes to patches/10.0/."""
+    other = stage_both(project)
+    before = project.files()
+    (project.staged / 'hw/b.c').write_text(
+        (project.staged / 'hw/b.c').read_text().replace('line 15\n', 'line fifteen\n'))
+    project.git('commit', '-q', '-a', '--amend', '--no-edit')
+    said = project.good('export')
+    assert 'hw-change-five.patch: for 10.0 alone' in said, said
+    after = project.files()
+    assert b'line fifteen' in after.pop('10.0/0001-hw-change-five.patch')
+    assert after == before
+    assert compare(project) == ''
+    project.good('stage', '--base', '10.2')
+    assert 'line five' in (other / 'hw/a.c').read_text()
+    assert 'fifteen' not in (other / 'hw/b.c').read_text()
+    # A change to the one for the other bases touches it alone.
+    project.staged = other
+    project.git('commit', '-q', '--amend', '-m', 'hw: change five', '-m', 'Otherwise.')
+    assert '10.0 has its own hw-change-five' in project.good('export', '--base', '10.2')
+    assert b'Otherwise.' in project.files()['fixes/0001-hw-change-five.patch']
+    assert b'Otherwise.' not in project.files()['10.0/0001-hw-change-five.patch']
+
+
+def test_patch_for_one_base(project):
+    """A new patch, which keeps its place when the other base is exported."""
+    other = stage_both(project)
+    project.git('reset', '-q', '--hard', 'HEAD^')
+    project.commit_edit('hw/b.c', 'line 15\n', 'line fifteen\n', 'hw: change fifteen')
+    project.git('cherry-pick', 'ORIG_HEAD')
+    assert 'hw-change-fifteen.patch: for 10.0 alone' in project.good('export')
+    wanted = ['10.0/0001-hw-change-fifteen.patch', 'fixes/0002-hw-change-five.patch', 'series']
+    assert sorted(project.files()) == wanted, project.files().keys()
+    project.good('stage', '--base', '10.2')
+    assert 'line five' in (other / 'hw/a.c').read_text()
+    project.good('export', '--base', '10.2')
+    assert sorted(project.files()) == wanted
+    project.staged = other
+    project.git('reset', '-q', '--hard', 'HEAD^')
+    project.good('export', '--base', '10.2')
+    assert sorted(project.files()) == ['10.0/0001-hw-change-fifteen.patch', 'series']
+
+
+def test_dropped_patch_that_the_other_base_needs(project):
+    stage_both(project)
+    project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change nine')
+    project.good('export')
+    project.good('stage', '--base', '10.2')
+    project.staged = project.top / 'build' / 'base-10.2' / 'host-clock' / 'src'
+    project.commit_edit('hw/b.c', 'line of 10.2\n', 'line fifteen\n', 'hw: change fifteen')
+    (project.staged / 'hw/b.c').write_text(
+        (project.staged / 'hw/b.c').read_text().replace('line nine\n', 'line 99\n'))
+    project.git('commit', '-q', '-a', '--amend', '--no-edit')
+    assert 'hw-change-fifteen.patch: for 10.2 alone' in project.good('export', '--base', '10.2')
+    project.staged = project.top / 'build' / 'host-clock' / 'src'
+    project.git('reset', '-q', '--hard', 'HEAD^')
+    assert 'hw-change-nine.patch: for 10.2 alone' in project.good('export')
+    assert sorted(project.files()) == [
+        '10.2/0002-hw-change-nine.patch', '10.2/0003-hw-change-fifteen.patch',
+        'fixes/0001-hw-change-five.patch', 'series']
 
 
 # -- counting tests

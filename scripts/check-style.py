@@ -39,11 +39,10 @@ def project_files():
     return [tree.ROOT / name for name in out.split('\0') if name and (tree.ROOT / name).is_file()]
 
 
-def check_patch(path):
-    text = path.read_text(errors='replace')
-    if re.search(r'^new file mode', text, re.M):
+def check_patch(patch):
+    if re.search(r'^new file mode', patch.text, re.M):
         return 'adds a whole file: put it into hw-rtc/, plugin/ or qtest/ instead'
-    return checkpatch(path)
+    return checkpatch(tree.ROOT / 'patches' / patch.path)
 
 
 def check_staged():
@@ -102,9 +101,8 @@ def check_semantics():
 
 
 def points():
-    folder = tree.series(tree.STOCK)
-    for path in tree.patches(folder):
-        yield f'checkpatch {path.relative_to(tree.ROOT)}', lambda p=path: check_patch(p)
+    for patch in tree.patches():
+        yield f'checkpatch patches/{patch.path}', lambda p=patch: check_patch(p)
     # checkpatch has other rules for tests, which it knows by their folder.
     sources = {path: path for path in (tree.ROOT / 'qtest').rglob('*.[ch]')}
     sources.update((source, path) for path, source in tree.tree_map().items())

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compose the mails of an upstream series, and prove that they are right.
 
-What is sent is patches/<base>/ in the order of patches/<base>/series, each new
-file of the project in the first commit that builds or uses it. The mails are
-written to build/series/<base>/. See docs/series.rst.
+What is sent is what is staged, the patches of the base in the order of
+patches/series, with each new file of the project in the first commit that builds
+or uses it. The mails are written to build/series/<base>/. See docs/series.rst.
 """
 
 import argparse
@@ -22,63 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tree  # noqa: E402
 from tree import ROOT, STOCK, TreeError, git  # noqa: E402
 
-GROUPS = ['fix', 'documentation', 'refactoring', 'core', 'sources', 'models', 'tests']
-FOLDED = '+'
 PLACEHOLDER = 'M: Name Of Submitter <submitter@example.org>'
 MAIL = ['-c', 'diff.renames=true', 'format-patch', '-q', '--zero-commit', '--abbrev=12',
         '--diff-algorithm=myers', '--stat=72', '--no-signature']
-
-
-# -- order
-
-def patch_name(path):
-    return re.sub(r'^\d+-', '', path.stem)
-
-
-def read_order(folder):
-    """[(group, name)] of patches/<base>/series; folded ones keep their '+'."""
-    path = folder / 'series'
-    if not path.is_file():
-        raise TreeError(f'there is no {path.relative_to(ROOT)}: it gives each patch its group')
-    order = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        words = line.split('#')[0].split()
-        if not words:
-            continue
-        where = f'{path.relative_to(ROOT)}:{number}'
-        if len(words) != 2 or words[0] not in [*GROUPS, FOLDED]:
-            raise TreeError(f'{where}: not "GROUP PATCH" with a group of {", ".join(GROUPS)} '
-                            f'or {FOLDED}: {line.strip()}')
-        if words[0] == FOLDED and not order:
-            raise TreeError(f'{where}: there is no patch above to fold {words[1]} into')
-        order.append((words[0], words[1]))
-    return order
-
-
-def check_order(folder, order):
-    """Every patch has one place, and every place a patch."""
-    names = [name for _, name in order]
-    have = [patch_name(path) for path in tree.patches(folder)]
-    where = (folder / 'series').relative_to(ROOT)
-    for name in have:
-        if name not in names:
-            raise TreeError(f'the patch {name} is in no group: add a line for it to {where}')
-    for name in names:
-        if name not in have:
-            raise TreeError(f'{where} names {name}, which is no patch in {folder.relative_to(ROOT)}')
-        if names.count(name) > 1:
-            raise TreeError(f'{where} names {name} twice')
-
-
-def commits_to_be(order):
-    """[(group, [name, folded name...])] in the order of sending."""
-    commits = []
-    for group, name in order:
-        if group == FOLDED:
-            commits[-1][1].append(name)
-        else:
-            commits.append((group, [name]))
-    return sorted(commits, key=lambda commit: GROUPS.index(commit[0]))
 
 
 # -- new files
@@ -154,24 +100,8 @@ def private_tree(path, base):
     return path
 
 
-def pick(top, commit, name, env, amend):
-    """Cherry-pick one patch; with `amend` make it part of the last commit."""
-    done = git(top, 'cherry-pick', '--no-commit', commit, env=env, check=False)
-    if done.returncode:
-        files = git(top, 'diff', '--name-only', '--diff-filter=U')
-        raise TreeError(f'{name} does not apply in the place that the order file gives it: '
-                        f'conflict in {files.replace(chr(10), ", ") or done.stderr.strip()}. '
-                        'Move its line, or change the patch')
-    message = git(top, 'log', '-1', '--format=%B', commit)
-    author = git(top, 'log', '-1', '--format=%an%n%ae%n%ad', '--date=raw', commit).split('\n')
-    env = {**env, 'GIT_AUTHOR_NAME': author[0], 'GIT_AUTHOR_EMAIL': author[1],
-           'GIT_AUTHOR_DATE': author[2], 'GIT_COMMITTER_DATE': author[2]}
-    commit_index(top, env, *(['--amend', '--no-edit'] if amend else ['-F', '-']), stdin=message)
-    return env
-
-
-def commit_index(top, env, *args, stdin=None):
-    git(top, 'commit', '-q', '--no-verify', '--allow-empty', *args, env=env, stdin=stdin)
+def amend(top, env):
+    git(top, 'commit', '-q', '--no-verify', '--amend', '--no-edit', env=env)
 
 
 def add_new_files(top, pending, here, env):
@@ -182,7 +112,7 @@ def add_new_files(top, pending, here, env):
         shutil.copyfile(tree.tree_map()[to], top / to)
         git(top, 'add', '-f', to)
     if new:
-        commit_index(top, env, '--amend', '--no-edit')
+        amend(top, env)
     return new
 
 
@@ -193,28 +123,22 @@ def fill_in_submitter(top, submitter, env):
         return
     path.write_text(path.read_text().replace(PLACEHOLDER, 'M: {} <{}>'.format(*submitter)))
     git(top, 'add', 'MAINTAINERS')
-    commit_index(top, env, '--amend', '--no-edit')
+    amend(top, env)
 
 
-def compose(top, base, folder, submitter):
+def compose(top, base, submitter):
     """Make the series as commits on `base` in the private tree `top`.
 
     Returns [(group, subject, new files)].
     """
-    order = read_order(folder)
-    check_order(folder, order)
-    head = tree.apply_series(top, base, folder)
-    commits = dict(zip([patch_name(path) for path in tree.patches(folder)],
-                       git(top, 'rev-list', '--reverse', f'{base}..{head}').split()))
-    pending, here, done = set(tree.tree_map()), set(), []
-    for group, names in commits_to_be(order):
-        for number, name in enumerate(names):
-            env = pick(top, commits[name], name, identity(submitter), number > 0)
+    pending, here, done, env = set(tree.tree_map()), set(), [], identity(submitter)
+    for patch in tree.patches():
+        git(top, 'reset', '-q', '--hard', tree.apply_series(top, 'HEAD', [patch]))
         fill_in_submitter(top, submitter, env)
         new = add_new_files(top, pending, here, env)
         pending -= new
         here |= new
-        done.append((group, git(top, 'log', '-1', '--format=%s'), sorted(new)))
+        done.append((patch.group, git(top, 'log', '-1', '--format=%s'), sorted(new)))
     if pending:
         raise TreeError(f'no patch builds or uses {", ".join(sorted(pending))}: '
                         'name it in a meson.build, or an index, with a patch')
@@ -288,29 +212,30 @@ def main(args):
         compose_and_write(options, submitter)
         return 0
     with series_verify.at_work(options) as work:
-        base, folder, mails, out = compose_and_write(options, submitter)
+        base, mails, out = compose_and_write(options, submitter)
         # Its own copy: whoever composes again in the meantime writes others.
         shutil.rmtree(work / 'mails', ignore_errors=True)
         shutil.copytree(out, work / 'mails')
         mails = [work / 'mails' / mail.name for mail in mails]
-        return series_verify.verify(mails, base, folder, work / 'mails', options, submitter)
+        return series_verify.verify(mails, base, work / 'mails', options, submitter)
 
 
 def compose_and_write(options, submitter):
     """What is printed is what the mails hold."""
-    base, folder = tree.base_commit(), tree.series(STOCK)
-    out = ROOT / 'build' / 'series' / folder.name
+    base = tree.base_commit()
+    tree.check_base(STOCK)
+    out = ROOT / 'build' / 'series' / tree.BASE
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='series-tree.', dir=tree.BUILD) as scratch:
         top = private_tree(Path(scratch) / 'src', base)
-        done = compose(top, base, folder, submitter)
+        done = compose(top, base, submitter)
         mails = write_mails(top, base, out, submitter)
     for number, (group, subject, new) in enumerate(done, 1):
         print(f'{number:3} {group:14}{subject}' + (f'  [{len(new)} new]' if new else ''))
     print(f'== {len(mails) - 1} mails and a cover letter in {out.relative_to(ROOT)}')
     if options.quilt:
         print(f'== Debian patches in {write_quilt(mails, out).relative_to(ROOT)}')
-    return base, folder, mails, out
+    return base, mails, out
 
 
 if __name__ == '__main__':

@@ -35,9 +35,9 @@ def apply_mail(top, mail):
         raise Failed(f'git am {mail.name}: {done.stderr.strip() or done.stdout.strip()}')
 
 
-def staged_tree(top, base, folder):
-    """The tree that patches/ and the new files make, whatever their order."""
-    head = tree.apply_series(top, base, folder)
+def staged_tree(top, base):
+    """The tree that patches/ and the new files make."""
+    head = tree.apply_series(top, base, tree.patches())
     env = {'GIT_INDEX_FILE': str(top / '.git' / 'staged-index')}
     git(top, 'read-tree', head, env=env)
     for to, source in tree.tree_map().items():
@@ -46,9 +46,9 @@ def staged_tree(top, base, folder):
     return git(top, 'write-tree', env=env)
 
 
-def compare(top, base, folder, submitter):
+def compare(top, base, submitter):
     """The end of the series is what ./run build builds, to the last byte."""
-    wanted = staged_tree(top, base, folder)
+    wanted = staged_tree(top, base)
     allowed = {'MAINTAINERS'} if submitter else set()
     differ = set(git(top, 'diff', '--name-only', wanted, 'HEAD').splitlines()) - allowed
     if differ:
@@ -219,7 +219,7 @@ def start_tree(top, base):
     git(top, 'clean', '-q', '-fdx', 'hw', 'include', 'docs', 'qapi', 'tests')
 
 
-def verify(mails, base, folder, out, options, submitter):
+def verify(mails, base, out, options, submitter):
     top = work_folder(options) / 'src'
     start_tree(top, base)
     last = len(mails) - 1 if options.first is None else min(options.first, len(mails) - 1)
@@ -233,7 +233,7 @@ def verify(mails, base, folder, out, options, submitter):
     if last < len(mails) - 1:
         print(f'== verified the first {last} of {len(mails) - 1} mails; the end was not compared')
         return 0
-    compare(top, base, folder, submitter)
+    compare(top, base, submitter)
     print('== the end is the staged tree')
     if options.quilt:
         print('==', check_quilt(out, top, base))

@@ -1,31 +1,42 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The staged QEMU tree: base commit + patches/<base>/ as commits + linked files.
+"""The staged QEMU tree: base commit + patches/ as commits + linked files.
 
   stage [--discard]   bring build/host-clock/src up to date
-  export              write its commits back to patches/<base>/
+  export              write its commits back to patches/
   check               say how the staged tree and patches/ differ; 1 if they do
   tests               list this project's tests: suite, name
   new-files           list this project's files that are linked into the tree
-  supported DIR       is there a patches/ folder for the QEMU tree DIR?
+  supported DIR       are there patches for the QEMU tree DIR?
   try DIR             do the patches apply on the base commit in DIR?
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from patch_set import (ROOT, TreeError, bases, new_order, numbered, read_set,  # noqa: E402
+                       select, short_name, write_set)
+
 # The base and its folders, as in scripts/env.sh.
 BASE = os.environ.get('HOST_CLOCK_BASE') or '10.0'
-BUILD = ROOT / 'build' if BASE == '10.0' else ROOT / 'build' / f'base-{BASE}'
 CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'qemu-host-clock'
 SOURCE = CACHE / ('source' if BASE == '10.0' else f'source-{BASE}')
+
+
+def build_folder(base):
+    return ROOT / 'build' if base == '10.0' else ROOT / 'build' / f'base-{base}'
+
+
+BUILD = build_folder(BASE)
 STOCK = BUILD / 'stock' / 'src'
 STAGED = BUILD / 'host-clock' / 'src'
 # Suites whose programs are qtest/SUITE/*-test.py
@@ -41,8 +52,8 @@ IDENTITY = {'GIT_COMMITTER_NAME': 'host-clock',
             'GIT_COMMITTER_EMAIL': 'host-clock@localhost'}
 
 
-class TreeError(Exception):
-    """One message that names the cause and the remedy."""
+class DoesNotApply(TreeError):
+    """The patch `patch` is the first that does not."""
 
 
 def git(tree, *args, env=None, check=True, stdin=None):
@@ -57,32 +68,30 @@ def git(tree, *args, env=None, check=True, stdin=None):
 
 # -- bases and patches
 
-def series(tree):
-    """The folder of patches for the QEMU in `tree`."""
+def check_base(tree):
+    """Refuse a QEMU tree that is not of the base."""
     try:
         version = (tree / 'VERSION').read_text().strip()
     except OSError:
         raise TreeError(f'{tree} is no QEMU source tree: it has no file VERSION. '
                         'Give the top folder of one') from None
     base = '.'.join(version.split('.')[:2])
-    known = sorted(d.name for d in (ROOT / 'patches').glob('*') if d.is_dir())
-    if known and base not in known:
+    if bases() and base not in bases():
         raise TreeError(f'{tree} is QEMU {version}, for which there is no patches/{base}. '
-                        f'Give a tree of {" or ".join(known)}')
-    if known and base != BASE:
+                        f'Give a tree of {" or ".join(bases())}')
+    if bases() and base != BASE:
         raise TreeError(f'{tree} is QEMU {version}, and the base is {BASE}. Add --base {base}')
-    return ROOT / 'patches' / base
 
 
-def patches(folder):
-    return sorted(folder.glob('*.patch'))
+def patches():
+    return select(*read_set(), BASE)
 
 
-def digest(folder):
-    """What `folder` holds, as one string."""
+def digest():
+    """What the patches of the base are, as one string."""
     total = hashlib.sha256()
-    for patch in patches(folder):
-        total.update(patch.name.encode() + b'\0' + patch.read_bytes() + b'\0')
+    for patch in patches():
+        total.update('\0'.join([patch.path, patch.text, '']).encode(errors='surrogateescape'))
     return total.hexdigest()
 
 
@@ -93,41 +102,80 @@ def apply_patch(tree, parent, patch, scratch):
     touched, so a later reset changes only those that differ in the end.
     """
     info = git(tree, 'mailinfo', '--encoding=UTF-8', scratch / 'msg', scratch / 'diff',
-               stdin=patch.read_text(errors='surrogateescape'))
+               stdin=patch.text)
     head = dict(line.split(': ', 1) for line in info.splitlines() if ': ' in line)
     env = {**IDENTITY, 'GIT_INDEX_FILE': str(scratch / 'index')}
     git(tree, 'read-tree', parent, env=env)
     done = git(tree, 'apply', '--cached', '--whitespace=nowarn', scratch / 'diff',
                env=env, check=False)
     if done.returncode:
-        raise TreeError(f'{patch.relative_to(ROOT)} does not apply on QEMU '
-                        f'{(tree / "VERSION").read_text().strip()} in {tree}: '
-                        f'{"; ".join(done.stderr.strip().splitlines())}. '
-                        'Give a tree that it was made for, or correct the patch')
+        error = DoesNotApply(f'patches/{patch.path} does not apply on QEMU '
+                             f'{(tree / "VERSION").read_text().strip()} in {tree}: '
+                             f'{"; ".join(done.stderr.strip().splitlines())}. '
+                             'Give a tree that it was made for, or correct the patch')
+        error.patch = patch
+        raise error
     body = (scratch / 'msg').read_text(errors='surrogateescape')
     env.update(GIT_AUTHOR_NAME=head.get('Author', 'unknown'),
                GIT_AUTHOR_EMAIL=head.get('Email', 'unknown'),
                GIT_AUTHOR_DATE=head.get('Date', '2025-01-01T00:00:00+0000'))
     env['GIT_COMMITTER_DATE'] = env['GIT_AUTHOR_DATE']
     new_tree = git(tree, 'write-tree', env=env)
-    message = head.get('Subject', patch.stem) + '\n\n' + body
+    message = head.get('Subject', patch.path) + '\n\n' + body
     return git(tree, 'commit-tree', new_tree, '-p', parent, env=env,
                stdin=message.strip() + '\n')
 
 
-def apply_series(tree, base, folder):
+def apply_series(tree, base, series):
     head = base
     with tempfile.TemporaryDirectory() as scratch:
-        for patch in patches(folder):
+        for patch in series:
             head = apply_patch(tree, head, patch, Path(scratch))
     return head
 
 
-def format_series(tree, base, folder):
-    """Write base..HEAD of `tree` into `folder`, in a form that never varies."""
-    git(tree, '-c', 'diff.renames=true', 'format-patch', '-q', '-N', '--zero-commit',
-        '--no-signature', '--no-stat', '--abbrev=12', '--diff-algorithm=myers',
-        '-o', folder, f'{base}..HEAD')
+def staged_patches(base):
+    """[(commit, name, text)] of the commits base..HEAD of the staged tree.
+
+    The text never varies, and suits more than one base: one line of context, and
+    no hash of a file.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        git(STAGED, '-c', 'diff.renames=true', 'format-patch', '-q', '-N', '-U1', '--zero-commit',
+            '--no-signature', '--no-stat', '--diff-algorithm=myers', '-o', scratch,
+            f'{base}..HEAD')
+        mails = [(short_name(path.name), path.read_bytes().decode(errors='surrogateescape'))
+                 for path in sorted(Path(scratch).iterdir())]
+    commits = git(STAGED, 'rev-list', '--reverse', f'{base}..HEAD').split()
+    names = [name for name, _ in mails]
+    for name in names:
+        if names.count(name) > 1:
+            raise TreeError(f'two commits in {STAGED} have the subject of {name}: change one')
+    return [(commit, name, re.sub(r'^index [0-9a-f]+\.\.[0-9a-f]+.*\n', '', text, flags=re.M))
+            for commit, (name, text) in zip(commits, mails)]
+
+
+def makes(patch, commit):
+    """Does `patch` make this commit of the staged tree, whoever committed it?"""
+    def look(commit):
+        return git(STAGED, 'show', '-s', '--format=%T%n%an%n%ae%n%ad%n%B', commit)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            made = apply_patch(STAGED, commit + '^', patch, Path(scratch))
+        except DoesNotApply:
+            return False
+    return made == commit or look(made) == look(commit)
+
+
+def changes(base, series):
+    """What the staged tree has and `series` has not: {name: text}, or None if gone."""
+    ours = {short_name(patch.path): patch for patch in series}
+    found = dict.fromkeys(ours)
+    for commit, name, text in staged_patches(base):
+        found[name] = text
+        if name in ours and makes(ours[name], commit):
+            del found[name]
+    return found
 
 
 # -- linked files
@@ -198,8 +246,8 @@ def load_state():
         return {}
 
 
-def save_state(base, folder, tree=STAGED):
-    state = {'base': base, 'patches': digest(folder), 'head': git(tree, 'rev-parse', 'HEAD')}
+def save_state(base, tree=STAGED):
+    state = {'base': base, 'patches': digest(), 'head': git(tree, 'rev-parse', 'HEAD')}
     (tree / '.git' / STATE).write_text(json.dumps(state))
 
 
@@ -213,13 +261,13 @@ def base_commit():
     return git(STOCK, 'rev-parse', 'HEAD')
 
 
-def first_stage(base, folder):
+def first_stage(base):
     new = STAGED.with_name('src.new')
     shutil.rmtree(new, ignore_errors=True)
     STAGED.parent.mkdir(parents=True, exist_ok=True)
     git(STOCK, 'clone', '-q', '--local', '--no-checkout', '.', new)
-    git(new, 'reset', '-q', '--hard', apply_series(new, base, folder))
-    save_state(base, folder, new)
+    git(new, 'reset', '-q', '--hard', apply_series(new, base, patches()))
+    save_state(base, new)
     new.rename(STAGED)
 
 
@@ -233,76 +281,131 @@ def unexported(state, base):
     if git(STAGED, 'rev-parse', 'HEAD') == state.get('head'):
         return False
     known = git(STAGED, 'cat-file', '-e', base, check=False).returncode == 0
-    return not (known and not differences(base, series(STOCK)))
+    return not (known and not differences(base))
 
 
 def stage(discard=False):
-    base, folder = base_commit(), series(STOCK)
+    base = base_commit()
+    check_base(STOCK)
     if not (STAGED / '.git').is_dir():
-        first_stage(base, folder)
+        first_stage(base)
         print(f'== staged QEMU {(STOCK / "VERSION").read_text().strip()} '
-              f'with {len(patches(folder))} patches')
+              f'with {len(patches())} patches')
     state = load_state()
-    current = (state.get('base'), state.get('patches')) == (base, digest(folder))
+    current = (state.get('base'), state.get('patches')) == (base, digest())
     if discard or not current:
         if not discard and unexported(state, base):
             raise TreeError(
-                f'build/host-clock/src has work that is not in {folder.relative_to(ROOT)}, '
+                f'{STAGED.relative_to(ROOT)} has work that is not in patches/, '
                 'which (or the base) has changed too. Keep the work with ./run export, '
                 'or drop it with ./run stage --discard')
         git(STAGED, 'fetch', '-q', STOCK, base)
-        git(STAGED, 'reset', '-q', '--hard', apply_series(STAGED, base, folder))
-        save_state(base, folder)
-        print(f'== staged {len(patches(folder))} patches again')
+        git(STAGED, 'reset', '-q', '--hard', apply_series(STAGED, base, patches()))
+        save_state(base)
+        print(f'== staged {len(patches())} patches again')
     refresh_links(STAGED)
 
 
+# -- exporting
+
+def failing(other, order, files):
+    """The name of the first patch that the base `other` does not take, or None."""
+    stock = build_folder(other) / 'stock' / 'src'
+    try:
+        apply_series(stock, git(stock, 'rev-parse', 'HEAD'), select(order, files, other))
+    except DoesNotApply as error:
+        return short_name(error.patch.path)
+    return None
+
+
+def share(changed, new, before):
+    """{(folder, name): text} with what has `changed`.
+
+    A changed patch is for every base that has none of its own, if all that have
+    been built still take theirs; otherwise for this base alone.
+    """
+    group = {name: group for group, name in new}
+    others = [base for base in bases() if base != BASE]
+    tried = [base for base in others if (build_folder(base) / 'stock' / 'src' / '.git').is_dir()]
+    files, open_ones = dict(before), []
+    for name in [name for _, name in new if name in changed]:
+        shared, mine = (group[name], name), (BASE, name)
+        if changed[name] is not None and mine in files:
+            files[mine] = changed[name]
+            continue
+        open_ones.append(name)
+        files.pop(mine, None)
+        files.pop(shared, None)
+        if changed[name] is not None:
+            files[shared] = changed[name]
+        for base in others:
+            if (base, name) in files:
+                print(f'note: {base} has its own {name}: it may need the same')
+            elif base not in tried:
+                print(f'note: {name} was not tried on {base}, which has not been built')
+    while True:
+        failed = next(filter(None, (failing(base, *numbered(new, files)) for base in tried)), None)
+        if not failed:
+            return files
+        names = [name for _, name in new]
+        guilty = [name for name in open_ones if names.index(name) <= names.index(failed)]
+        if not guilty:
+            raise TreeError(f'{failed} does not apply on another base in this order; '
+                            'nothing was written. Leave it where it was')
+        name = guilty[-1]
+        open_ones.remove(name)
+        old = before.get((group[name], name))
+        files.pop((group[name], name), None)
+        if changed[name] is None:       # the others keep it
+            files.update({(base, name): old for base in others if old and (base, name) not in files})
+        else:
+            files[BASE, name] = changed[name]
+            files.update({(group[name], name): old} if old else {})
+        whose = BASE if changed[name] is not None else ' and '.join(others)
+        print(f'{name}: for {whose} alone')
+
+
 def export():
-    base, folder = base_commit(), series(STOCK)
+    base = base_commit()
+    check_base(STOCK)
+    where = STAGED.relative_to(ROOT)
     if not (STAGED / '.git').is_dir():
         raise TreeError('nothing is staged yet. Run ./run stage first')
     if git(STAGED, 'merge-base', '--is-ancestor', base, 'HEAD', check=False).returncode:
-        raise TreeError(f'HEAD of build/host-clock/src does not stem from the base commit {base[:12]}. '
+        raise TreeError(f'HEAD of {where} does not stem from the base commit {base[:12]}. '
                         'Rebase it there, or start again with ./run stage --discard')
-    with tempfile.TemporaryDirectory() as scratch:
-        new = Path(scratch)
-        format_series(STAGED, base, new)
-        folder.mkdir(parents=True, exist_ok=True)
-        gone = {p.name for p in patches(folder)} - {p.name for p in patches(new)}
-        for name in gone:
-            (folder / name).unlink()
-        changed = 0
-        for patch in patches(new):
-            there = folder / patch.name
-            if not there.exists() or there.read_bytes() != patch.read_bytes():
-                shutil.copyfile(patch, there)
-                changed += 1
-        print(f'{folder.relative_to(ROOT)}: {len(patches(folder))} patches, '
-              f'{changed} written, {len(gone)} removed')
-    save_state(base, folder)
+    order, files = read_set()
+    mine = select(order, files, BASE)
+    new = new_order(order, [name for _, name, _ in staged_patches(base)])
+    files = share(changes(base, mine), new, {(path.partition('/')[0], short_name(path)): text
+                                             for path, text in files.items()})
+    order, files = numbered(new, files)
+    written, removed = write_set(order, files)
+    print(f'patches/: {len(select(order, files, BASE))} patches for {BASE}, '
+          f'{written} written, {removed} removed')
+    save_state(base)
     left = edits(STAGED)
     if left:
         print(f'note: {len(left)} edited files are not committed, so not exported:',
               *left, sep='\n  ')
 
 
-def differences(base, folder):
-    """Names of the patches that differ between the staged tree and `folder`."""
-    with tempfile.TemporaryDirectory() as scratch:
-        new = Path(scratch)
-        format_series(STAGED, base, new)
-        ours = {p.name: p.read_bytes() for p in patches(folder)}
-        theirs = {p.name: p.read_bytes() for p in patches(new)}
-    return sorted(name for name in ours.keys() | theirs.keys()
-                  if ours.get(name) != theirs.get(name))
+def differences(base):
+    """Names of the patches that differ between the staged tree and patches/."""
+    series = patches()
+    ours = [short_name(patch.path) for patch in series]
+    found = sorted(changes(base, series))
+    theirs = [name for _, name, _ in staged_patches(base)]
+    return found or [f'the order: {name}' for name, other in zip(ours, theirs) if name != other]
 
 
 def check():
-    base, folder = base_commit(), series(STOCK)
-    found = differences(base, folder) + edits(STAGED)
+    base = base_commit()
+    check_base(STOCK)
+    found = differences(base) + edits(STAGED)
     if found:
-        raise TreeError('the staged tree and ' + str(folder.relative_to(ROOT)) +
-                        ' differ (commit in build/host-clock/src, then ./run export):\n  ' +
+        raise TreeError(f'the staged tree and patches/ differ (commit in '
+                        f'{STAGED.relative_to(ROOT)}, then ./run export):\n  ' +
                         '\n  '.join(found))
 
 
@@ -319,10 +422,11 @@ def main(args):
     elif verb == 'new-files' and not rest:
         print(*(path.relative_to(ROOT) for path in tree_map().values()), sep='\n')
     elif verb == 'supported' and len(rest) == 1:
-        series(Path(rest[0]))
+        check_base(Path(rest[0]))
     elif verb == 'try' and len(rest) == 1:
         tree = Path(rest[0])
-        apply_series(tree, git(tree, 'rev-parse', 'HEAD'), series(tree))
+        check_base(tree)
+        apply_series(tree, git(tree, 'rev-parse', 'HEAD'), patches())
     else:
         raise TreeError('usage: ' + __doc__)
 
