@@ -5,8 +5,8 @@
 
 HOST_CLOCK_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 HOST_CLOCK_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/qemu-host-clock
-# The base, a folder of patches/. The first one has build/ for itself, another one
-# a folder in it, so that both can be built side by side. tree.py knows this too.
+# The base, a version of QEMU. The first one has build/ for itself, another one a
+# folder in it, so that both can be built side by side. tree.py knows this too.
 HOST_CLOCK_BASE=${HOST_CLOCK_BASE:-10.0}
 HOST_CLOCK_BUILD=$HOST_CLOCK_ROOT/build
 [ "$HOST_CLOCK_BASE" = 10.0 ] || HOST_CLOCK_BUILD=$HOST_CLOCK_BUILD/base-$HOST_CLOCK_BASE
