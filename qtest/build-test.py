@@ -476,6 +476,14 @@ def test_export_is_for_both_bases(project):
     assert 'line NINE' in (project.top / 'build/host-clock/src/hw/b.c').read_text()
 
 
+def test_other_base_is_not_there(project):
+    (project.patches / '10.2').mkdir()
+    project.stage()
+    project.commit_edit('hw/b.c', 'line 9\n', 'line nine\n', 'hw: change nine')
+    assert 'not tried on 10.2' in project.good('export')
+    assert 'fixes/0002-hw-change-nine.patch' in project.files()
+
+
 def test_change_for_one_base(project):
     """What the other base does not take goes to patches/10.0/."""
     other = stage_both(project)
@@ -498,6 +506,22 @@ def test_change_for_one_base(project):
     assert '10.0 has its own hw-change-five' in project.good('export', '--base', '10.2')
     assert b'Otherwise.' in project.files()['fixes/0001-hw-change-five.patch']
     assert b'Otherwise.' not in project.files()['10.0/0001-hw-change-five.patch']
+
+
+def test_context_in_a_wrong_place(project):
+    """It applies on the other base, but to other lines than were meant."""
+    project.make_qemu('10.0.99')
+    (project.qemu / 'hw/a.c').write_text(
+        lines(*range(1, 10)) + 'one {\n}\n\ntwo {\n}\n\nthree {\n}\n\n' + lines('end'))
+    other = project.top.parent / 'qemu-10.2'
+    project.make_qemu('10.2.99', other)
+    (other / 'hw/a.c').write_text((project.qemu / 'hw/a.c').read_text().replace(
+        'one {\n', 'none {\n}\n\none {\n'))
+    (project.patches / '10.2').mkdir()
+    project.stage()
+    project.good('build', '--base', '10.2', '--qemu-src', other, 'stage.step')
+    project.commit_edit('hw/a.c', 'two {\n}\n', 'two {\n}\nhere\n', 'hw: after two')
+    assert 'hw-after-two.patch: for 10.0 alone' in project.good('export')
 
 
 def test_patch_for_one_base(project):

@@ -308,17 +308,43 @@ def stage(discard=False):
 
 # -- exporting
 
-def failing(other, order, files):
-    """The name of the first patch that the base `other` does not take, or None."""
+def merges(stock, parent, made, commit):
+    """Is `made`, on `parent` of another base, what merging `commit` makes of it?
+
+    One line of context may be found in a wrong place; a merge knows both files.
+    """
+    env = {**IDENTITY, 'GIT_AUTHOR_NAME': 'host-clock', 'GIT_AUTHOR_EMAIL': 'host-clock@localhost',
+           'GIT_ALTERNATE_OBJECT_DIRECTORIES': str(STAGED / '.git' / 'objects')}
+
+    def commit_tree(of, *args):
+        return git(stock, 'commit-tree', '-m', 'merge', f'{of}^{{tree}}', *args, env=env)
+    old = commit_tree(f'{commit}^')
+    done = git(stock, '-c', 'merge.renames=false', 'merge-tree', '--write-tree',
+               commit_tree(parent, '-p', old), commit_tree(commit, '-p', old), env=env, check=False)
+    return done.stdout.split('\n')[0] == git(stock, 'rev-parse', f'{made}^{{tree}}')
+
+
+def failing(other, order, files, commits):
+    """The name of the first patch that the base `other` does not take, or None.
+
+    `commits` are those of this base that were changed and are to be for both.
+    """
     stock = build_folder(other) / 'stock' / 'src'
-    try:
-        apply_series(stock, git(stock, 'rev-parse', 'HEAD'), select(order, files, other))
-    except DoesNotApply as error:
-        return short_name(error.patch.path)
+    head = git(stock, 'rev-parse', 'HEAD')
+    for patch in select(order, files, other):
+        name = short_name(patch.path)
+        try:
+            made = apply_series(stock, head, [patch])
+        except DoesNotApply:
+            return name
+        if (name in commits and not patch.path.startswith(other + '/')
+                and not merges(stock, head, made, commits[name])):
+            return name
+        head = made
     return None
 
 
-def share(changed, new, before):
+def share(changed, new, before, commits):
     """{(folder, name): text} with what has `changed`.
 
     A changed patch is for every base that has none of its own, if all that have
@@ -341,10 +367,13 @@ def share(changed, new, before):
         for base in others:
             if (base, name) in files:
                 print(f'note: {base} has its own {name}: it may need the same')
-            elif base not in tried:
-                print(f'note: {name} was not tried on {base}, which has not been built')
+    if open_ones and others != tried:
+        print('note: not tried on', *sorted(set(others) - set(tried)),
+              '(./run stage --base imports it)')
     while True:
-        failed = next(filter(None, (failing(base, *numbered(new, files)) for base in tried)), None)
+        both = {name: commits[name] for name in open_ones if name in commits}
+        failed = next(filter(None, (failing(base, *numbered(new, files), both) for base in tried)),
+                      None)
         if not failed:
             return files
         names = [name for _, name in new]
@@ -376,9 +405,10 @@ def export():
                         'Rebase it there, or start again with ./run stage --discard')
     order, files = read_set()
     mine = select(order, files, BASE)
-    new = new_order(order, [name for _, name, _ in staged_patches(base)])
-    files = share(changes(base, mine), new, {(path.partition('/')[0], short_name(path)): text
-                                             for path, text in files.items()})
+    commits = {name: commit for commit, name, _ in staged_patches(base)}
+    new = new_order(order, commits)
+    files = {(path.partition('/')[0], short_name(path)): text for path, text in files.items()}
+    files = share(changes(base, mine), new, files, commits)
     order, files = numbered(new, files)
     written, removed = write_set(order, files)
     print(f'patches/: {len(select(order, files, BASE))} patches for {BASE}, '
