@@ -13,18 +13,23 @@
  *
  * For tests, time travel and co-simulation.  Time moves by host-clock-advance,
  * which stops at every deadline on the way and runs its timers there, so that
- * these see the very nanosecond for which they asked.
+ * these see the very nanosecond for which they asked.  Timers in iothreads are
+ * told, but not waited for.
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-host-clock.h"
-#include "qemu/cutils.h"
+#include "block/aio.h"
+#include "qemu/coroutine.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
+#include "qemu/seqlock.h"
+#include "system/rtc.h"
+#include "system/runstate.h"
 #include "host-clock-internal.h"
 
-#define TYPE_HOST_CLOCK_MANUAL TYPE_HOST_CLOCK "-manual"
+#define TYPE_HOST_CLOCK_MANUAL HOST_CLOCK_PREFIX "manual"
 
 OBJECT_DECLARE_SIMPLE_TYPE(HostClockManual, HOST_CLOCK_MANUAL)
 
@@ -39,53 +44,73 @@ struct HostClockManual {
     int64_t wall_ns;
 };
 
+/* Sums with the deadlines of devices stay in range. */
+#define END_S       (INT64_MAX / NANOSECONDS_PER_SECOND - 365 * 86400)
+#define END_NS      ((int64_t)(END_S * NANOSECONDS_PER_SECOND))
+/* Nothing else can run for so long while time moves. */
+#define SLICE_NS    (2 * SCALE_MS)
+
+/* Of all manual clocks one moves at a time.  BQL; the other: any thread */
+static bool is_advancing;
+static bool is_cancelled;
+
 static bool parse_wall(const char *str, int64_t *wall_ns, Error **errp)
 {
-    g_autofree char *utc = g_strconcat(str, "Z", NULL);
-    g_autoptr(GDateTime) date = g_date_time_new_from_iso8601(utc, NULL);
-    int64_t seconds = date ? g_date_time_to_unix(date) : -1;
+    ERRP_GUARD();
+    struct timespec date;
 
-    if (seconds < 0 || seconds > INT64_MAX / NANOSECONDS_PER_SECOND) {
-        error_setg(errp, "wall=%s: not a date from 1970-01-01T00:00:00 to "
-                   "2262-04-11T23:47:16 (UTC)", str);
+    if (!qemu_parse_rtc_date(str, &date, errp)) {
+        error_prepend(errp, "wall=");
         return false;
     }
-    *wall_ns = seconds * NANOSECONDS_PER_SECOND;
+    if (date.tv_sec < 0 || date.tv_sec >= END_S) {
+        error_setg(errp, "wall=%s: a host clock goes from 1970-01-01 to "
+                   "2261-04-11 (UTC)", str);
+        return false;
+    }
+    *wall_ns = date.tv_sec * NANOSECONDS_PER_SECOND + date.tv_nsec;
     return true;
+}
+
+static void manual_shutdown(Notifier *notifier, void *data)
+{
+    qatomic_set(&is_cancelled, true);
 }
 
 static bool manual_open(HostClock *hc, Error **errp)
 {
+    static Notifier shutdown_notifier = { .notify = manual_shutdown };
     HostClockManual *m = HOST_CLOCK_MANUAL(hc);
 
-    seqlock_init(&m->lock);
+    if (!shutdown_notifier.node.le_prev) {
+        qemu_register_shutdown_notifier(&shutdown_notifier);
+    }
     m->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
     return !m->wall || parse_wall(m->wall, &m->wall_ns, errp);
 }
 
-static void manual_close(HostClock *hc)
-{
-}
-
-static int manual_read(HostClock *hc, HostClockParts parts,
-                       HostClockReading *reading)
+static void manual_pair(HostClock *hc, HostClockReading *reading)
 {
     HostClockManual *m = (HostClockManual *)hc;
     unsigned seq;
 
+    reading->error_ns = 0;
     do {
         seq = seqlock_read_begin(&m->lock);
-        reading->mono_ns = m->mono_ns;
-        reading->wall_ns = m->wall_ns;
+        reading->mono_ns = qatomic_read_i64(&m->mono_ns);
+        reading->wall_ns = qatomic_read_i64(&m->wall_ns);
     } while (seqlock_read_retry(&m->lock, seq));
-    return 0;
 }
 
-/* Deadlines are looked up when time moves. */
-static int64_t manual_arm(HostClock *hc, HostClockViewType view,
-                          int64_t deadline_ns)
+static int64_t manual_mono_ns(HostClock *hc)
 {
-    return INT64_MAX;
+    return qatomic_read_i64(&((HostClockManual *)hc)->mono_ns);
+}
+
+/* Deadlines are looked up when time moves, but for what is due already. */
+static int64_t manual_sleep_ns(HostClock *hc, int64_t delta_ns)
+{
+    return delta_ns ? -1 : 0;
 }
 
 static const char *manual_alarm_name(HostClock *hc)
@@ -93,36 +118,117 @@ static const char *manual_alarm_name(HostClock *hc)
     return "when told";
 }
 
+/* Moving */
+
 static void manual_move(HostClockManual *m, int64_t mono_ns, int64_t wall_ns)
 {
     seqlock_write_begin(&m->lock);
-    m->mono_ns += mono_ns;
-    m->wall_ns += wall_ns;
+    qatomic_set_i64(&m->mono_ns, m->mono_ns + mono_ns);
+    qatomic_set_i64(&m->wall_ns, m->wall_ns + wall_ns);
     seqlock_write_end(&m->lock);
 }
 
-/* How far time can move before a timer of any view is due */
-static int64_t manual_next_ns(HostClock *hc, int64_t at_most_ns)
+/* QEMU_CLOCK_VIRTUAL's list of the main loop, and that of its AioContext */
+static QEMUTimerList *virtual_list(int i)
 {
-    for (int i = 0; i < HOST_CLOCK_VIEW_TYPE__MAX; i++) {
-        int64_t delta_ns = hc->views[i] ?
-                           timerlist_deadline_ns(hc->views[i]->timers) : -1;
-
-        if (delta_ns >= 0) {
-            at_most_ns = MIN(at_most_ns, delta_ns);
-        }
-    }
-    return at_most_ns;
+    return i ? qemu_get_aio_context()->tlg.tl[QEMU_CLOCK_VIRTUAL] :
+               main_loop_tlg.tl[QEMU_CLOCK_VIRTUAL];
 }
 
-static void manual_run_timers(HostClock *hc)
+/* How far time can move before a timer is due */
+static int64_t manual_next_ns(HostClockManual *m, int64_t at_most_ns)
 {
-    for (int i = 0; i < HOST_CLOCK_VIEW_TYPE__MAX; i++) {
-        if (hc->views[i]) {
-            host_clock_view_expired(hc->views[i]);
+    int64_t next_ns;
+
+    if (HOST_CLOCK(m) != host_clock_machine()) {
+        return at_most_ns;
+    }
+    next_ns = host_clock_views_deadline_ns();
+    for (int i = 0; i < 2; i++) {
+        next_ns = qemu_soonest_timeout(next_ns,
+                                       timerlist_deadline_ns(virtual_list(i)));
+    }
+    return qemu_soonest_timeout(next_ns, at_most_ns);
+}
+
+static void manual_run_timers(HostClockManual *m)
+{
+    if (HOST_CLOCK(m) == host_clock_machine()) {
+        host_clock_views_run();
+        for (int i = 0; i < 2; i++) {
+            timerlist_run_timers(virtual_list(i));
         }
     }
 }
+
+/* Let time pass up to @end_ns, but for no longer than a slice. */
+static void manual_walk(HostClockManual *m, int64_t end_ns)
+{
+    int64_t slice_end_ns = get_clock() + SLICE_NS;
+
+    do {
+        int64_t step_ns = manual_next_ns(m, end_ns - m->mono_ns);
+
+        manual_move(m, step_ns, step_ns);
+        manual_run_timers(m);
+    } while (m->mono_ns < end_ns && get_clock() < slice_end_ns);
+    host_clock_mono_jumped(HOST_CLOCK(m));
+}
+
+/* How far time can move before one of the times that it drives is too large */
+static int64_t manual_left_ns(HostClockManual *m)
+{
+    int64_t far_ns = MAX(m->mono_ns, m->wall_ns);
+
+    if (HOST_CLOCK(m) == host_clock_machine()) {
+        far_ns = MAX(far_ns, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+    }
+    return MAX(END_NS - far_ns, 0);
+}
+
+/* Returns: the monotonic time @ns from now, or -1 with @errp set */
+static int64_t manual_end_ns(HostClockManual *m, int64_t ns, Error **errp)
+{
+    int64_t left_ns = manual_left_ns(m);
+
+    if (!qemu_clock_use_for_deadline(QEMU_CLOCK_VIRTUAL)) {
+        error_setg(errp, "with -icount time counts instructions; it cannot be "
+                   "advanced");
+    } else if (is_advancing) {
+        error_setg(errp, "a host clock is being advanced already");
+    } else if (ns < 0 || ns > left_ns) {
+        error_setg(errp, "ns=%" PRId64 ": time can advance by 0 to %" PRId64
+                   " ns", ns, left_ns);
+    } else {
+        return m->mono_ns + ns;
+    }
+    return -1;
+}
+
+bool host_clock_qtest_step(int64_t ns, Error **errp)
+{
+    HostClock *hc = host_clock_machine();
+    HostClockManual *m;
+    int64_t end_ns;
+
+    if (!object_dynamic_cast(OBJECT(hc), TYPE_HOST_CLOCK_MANUAL)) {
+        error_setg(errp, "host clock '%s' moves by itself; clock_step and "
+                   "clock_set are for 'manual', or without -clock",
+                   host_clock_name(hc));
+        return false;
+    }
+    m = HOST_CLOCK_MANUAL(hc);
+    end_ns = manual_end_ns(m, ns, errp);
+    if (end_ns < 0) {
+        return false;
+    }
+    do {
+        manual_walk(m, end_ns);
+    } while (m->mono_ns < end_ns);
+    return true;
+}
+
+/* Commands */
 
 static HostClockManual *manual_find(const char *id, Error **errp)
 {
@@ -137,47 +243,68 @@ static HostClockManual *manual_find(const char *id, Error **errp)
     return hc ? HOST_CLOCK_MANUAL(hc) : NULL;
 }
 
-void qmp_host_clock_advance(const char *id, int64_t ns, Error **errp)
+/* The main loop, and not a nested aio_poll(), goes on with the coroutine. */
+static void coroutine_fn yield_to_main_loop(void)
+{
+    aio_co_schedule(iohandler_get_aio_context(), qemu_coroutine_self());
+    qemu_coroutine_yield();
+}
+
+void coroutine_fn qmp_host_clock_advance(const char *id, int64_t ns,
+                                         Error **errp)
 {
     HostClockManual *m = manual_find(id, errp);
-    int64_t sum;
+    int64_t end_ns = m ? manual_end_ns(m, ns, errp) : -1;
 
-    if (!m) {
+    if (end_ns < 0) {
         return;
     }
-    if (ns < 0 || sadd64_overflow(m->mono_ns, ns, &sum) ||
-        sadd64_overflow(m->wall_ns, ns, &sum)) {
-        error_setg(errp, "ns=%" PRId64 ": time cannot advance by that much",
-                   ns);
-        return;
+    object_ref(OBJECT(m));
+    is_advancing = true;
+    qatomic_set(&is_cancelled, false);
+    yield_to_main_loop();
+    manual_walk(m, end_ns);
+    while (m->mono_ns < end_ns && !qatomic_read(&is_cancelled)) {
+        yield_to_main_loop();
+        manual_walk(m, end_ns);
     }
-    do {
-        int64_t step_ns = manual_next_ns(HOST_CLOCK(m), ns);
+    is_advancing = false;
+    if (m->mono_ns < end_ns) {
+        error_setg(errp, "cancelled %" PRId64 " ns before the end",
+                   end_ns - m->mono_ns);
+    }
+    object_unref(OBJECT(m));
+    aio_co_reschedule_self(qemu_get_aio_context());
+}
 
-        manual_move(m, step_ns, step_ns);
-        manual_run_timers(HOST_CLOCK(m));
-        ns -= step_ns;
-    } while (ns > 0);
+void qmp_host_clock_advance_cancel(Error **errp)
+{
+    qatomic_set(&is_cancelled, true);
 }
 
 void qmp_host_clock_step(const char *id, int64_t ns, Error **errp)
 {
     HostClockManual *m = manual_find(id, errp);
-    int64_t sum;
+    int64_t sum_ns;
 
     if (!m) {
         return;
     }
-    if (sadd64_overflow(m->wall_ns, ns, &sum) || sum < 0) {
-        error_setg(errp, "ns=%" PRId64 ": wall time cannot step there", ns);
+    if (sadd64_overflow(m->wall_ns, ns, &sum_ns) || sum_ns < 0 ||
+        sum_ns > END_NS) {
+        error_setg(errp, "ns=%" PRId64 ": wall time can step by %" PRId64
+                   " to %" PRId64 " ns", ns, -m->wall_ns,
+                   END_NS - m->wall_ns);
         return;
     }
     manual_move(m, 0, ns);
     /* The core does not take notice of a step below its tolerance. */
-    manual_run_timers(HOST_CLOCK(m));
+    manual_run_timers(m);
     host_clock_check_step(HOST_CLOCK(m), true);
     host_clock_deliver_events(HOST_CLOCK(m));
 }
+
+/* The class */
 
 static char *manual_get_wall(Object *obj, Error **errp)
 {
@@ -196,6 +323,11 @@ static void manual_set_wall(Object *obj, const char *value, Error **errp)
     m->wall = g_strdup(value);
 }
 
+static void manual_init(Object *obj)
+{
+    seqlock_init(&HOST_CLOCK_MANUAL(obj)->lock);
+}
+
 static void manual_finalize(Object *obj)
 {
     g_free(HOST_CLOCK_MANUAL(obj)->wall);
@@ -207,11 +339,10 @@ static void manual_class_init(ObjectClass *oc, HostClockClassData data)
 
     k->description = "moves only when told, over QMP";
     k->rating = 0;
-    k->mono_is_trusted = true;
     k->open = manual_open;
-    k->close = manual_close;
-    k->read = manual_read;
-    k->arm = manual_arm;
+    k->mono_ns = manual_mono_ns;
+    k->pair = manual_pair;
+    k->sleep_ns = manual_sleep_ns;
     k->alarm_name = manual_alarm_name;
 
     object_class_property_add_str(oc, "wall", manual_get_wall,
@@ -220,17 +351,15 @@ static void manual_class_init(ObjectClass *oc, HostClockClassData data)
         "UTC with which the clock starts, such as 2038-01-19T03:14:00");
 }
 
-static const TypeInfo manual_info = {
-    .name = TYPE_HOST_CLOCK_MANUAL,
-    .parent = TYPE_HOST_CLOCK,
-    .instance_size = sizeof(HostClockManual),
-    .instance_finalize = manual_finalize,
-    .class_init = manual_class_init,
+static const TypeInfo manual_types[] = {
+    {
+        .name = TYPE_HOST_CLOCK_MANUAL,
+        .parent = TYPE_HOST_CLOCK,
+        .instance_size = sizeof(HostClockManual),
+        .instance_init = manual_init,
+        .instance_finalize = manual_finalize,
+        .class_init = manual_class_init,
+    },
 };
 
-static void manual_register_types(void)
-{
-    type_register_static(&manual_info);
-}
-
-type_init(manual_register_types)
+DEFINE_TYPES(manual_types)

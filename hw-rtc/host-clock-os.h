@@ -1,10 +1,10 @@
 /*
- * Host clocks: the operating system's clocks and timers
+ * Host clocks: the operating system's clocks
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The one seam between the host clocks and the host.  Unit tests link a
- * simulated host in place of host-clock-os.c.
+ * simulated host in its place.
  */
 
 #ifndef HW_RTC_HOST_CLOCK_OS_H
@@ -14,8 +14,8 @@
  * HostClockOsId:
  * @HOST_CLOCK_OS_MONOTONIC: never set; slewed together with REALTIME
  * @HOST_CLOCK_OS_REALTIME: UTC; can be set
- * @HOST_CLOCK_OS_MONOTONIC_RAW: never set and never slewed; not for timers
- * @HOST_CLOCK_OS_BOOTTIME: MONOTONIC, and goes on over suspend; not for timers
+ * @HOST_CLOCK_OS_MONOTONIC_RAW: never set and never slewed
+ * @HOST_CLOCK_OS_BOOTTIME: MONOTONIC, and goes on while the host is suspended
  *
  * See clock_gettime(2).
  */
@@ -26,22 +26,12 @@ typedef enum HostClockOsId {
     HOST_CLOCK_OS_BOOTTIME,
 } HostClockOsId;
 
-typedef struct HostClockOsTimer HostClockOsTimer;
-
-/**
- * HostClockOsTimerCB:
- * @opaque: what host_clock_os_timer_new() was given
- * @clock_was_set: the timer was woken because somebody set CLOCK_REALTIME
- *
- * Called from the main loop with the BQL.
- */
-typedef void HostClockOsTimerCB(void *opaque, bool clock_was_set);
-
 /**
  * host_clock_os_now_ns: read a clock of the host
  * @id: which
  *
- * Thread-safe, never blocks, cannot fail.
+ * Thread-safe, never blocks, cannot fail.  A host that lacks @id has the next
+ * best clock in its place.
  *
  * Returns: the time in ns
  */
@@ -53,7 +43,7 @@ int64_t host_clock_os_now_ns(HostClockOsId id);
  * @ns: its time in ns
  * @real_ns: CLOCK_REALTIME in ns
  *
- * REALTIME is read between two looks at @id; if these are far apart,
+ * REALTIME is read between two readings of @id; if these are far apart,
  * because the thread was preempted, it is tried again a few times and the
  * closest pair is taken.  Thread-safe.
  *
@@ -66,49 +56,19 @@ int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
  * host_clock_os_sleep_ns: do nothing for a while
  * @ns: for how long; it may well be longer
  *
- * Only for opening a source, which blocks.
+ * Only for opening a source at start-up, which blocks.
  */
 void host_clock_os_sleep_ns(int64_t ns);
 
 /**
- * host_clock_os_timer_new: create a one-shot timer, not armed
- * @id: the clock on which it runs; a timer on HOST_CLOCK_OS_REALTIME also fires
- *      when that clock is set
- * @cb: called when it fires
- * @opaque: passed to @cb
- * @errp: error
+ * host_clock_os_watch: be told when CLOCK_REALTIME is set
+ * @cb: called from the main loop, with the BQL, soon after the clock was set or
+ *      the host has been suspended
  *
- * Needs the BQL.
+ * Once a process; needs the BQL.
  *
- * Returns: the timer, or NULL with @errp set
+ * Returns: false if the host cannot tell, or has no descriptor left
  */
-HostClockOsTimer *host_clock_os_timer_new(HostClockOsId id,
-                                          HostClockOsTimerCB *cb,
-                                          void *opaque, Error **errp);
-
-/**
- * host_clock_os_timer_free: disarm and free a timer; needs the BQL
- * @timer: a timer, or NULL
- */
-void host_clock_os_timer_free(HostClockOsTimer *timer);
-
-/**
- * host_clock_os_timer_arm: arm a timer
- * @timer: a timer
- * @deadline_ns: time on the timer's clock in ns; what is in the past fires at
- *               once, INT64_MAX never fires but still notices when the clock
- *               is set
- *
- * Thread-safe.
- *
- * Returns: true; false if the clock was set since the timer was last armed,
- * so that @deadline_ns may be wrong: the timer is armed, compute it again
- */
-bool host_clock_os_timer_arm(HostClockOsTimer *timer, int64_t deadline_ns);
-
-/**
- * host_clock_os_alarm_name: what timers are made of, for query-host-clocks
- */
-const char *host_clock_os_alarm_name(void);
+bool host_clock_os_watch(void (*cb)(void));
 
 #endif /* HW_RTC_HOST_CLOCK_OS_H */

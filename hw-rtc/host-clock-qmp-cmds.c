@@ -8,6 +8,7 @@
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
 #include "qapi/qapi-commands-host-clock.h"
+#include "qemu/lockable.h"
 #include "qobject/qdict.h"
 #include "host-clock-internal.h"
 
@@ -16,28 +17,27 @@ static HostClockInfo *host_clock_info(HostClock *hc)
     HostClockInfo *info = g_new0(HostClockInfo, 1);
     HostClockReading r;
 
-    host_clock_read(hc, HOST_CLOCK_BOTH, &r);
+    host_clock_read(hc, &r);
     info->id = g_strdup(object_get_canonical_path_component(OBJECT(hc)));
     info->qom_type = g_strdup(object_get_typename(OBJECT(hc)));
-    info->q_default = hc == host_clock_get_default();
-    info->users = hc->users;
+    info->q_default = hc == host_clock_machine();
     info->mono_ns = r.mono_ns;
     info->wall_ns = r.wall_ns;
     info->error_ns = r.error_ns;
     info->generation = r.generation;
     info->alarm = g_strdup(hc->ops->alarm_name ? hc->ops->alarm_name(hc) :
-                                                 host_clock_os_alarm_name());
+                                                 "main loop");
     info->device = g_strdup(hc->ops->device ? hc->ops->device(hc) : NULL);
     info->has_method = hc->ops->method;
     if (info->has_method) {
         info->method = hc->ops->method(hc);
     }
 
-    qemu_spin_lock(&hc->lock);
+    QEMU_LOCK_GUARD(&hc->lock);
     info->state = hc->state;
     info->last_step_ns = hc->last_step_ns;
-    info->message = g_strdup(hc->message);
-    qemu_spin_unlock(&hc->lock);
+    info->message = g_strdup(hc->state == HOST_CLOCK_STATE_HOLDOVER ?
+                             hc->failure : hc->degraded);
     return info;
 }
 
@@ -64,9 +64,8 @@ void hmp_info_host_clocks(Monitor *mon, const QDict *qdict)
         monitor_printf(mon, "%s: %s, %s%s\n", info->id ?: "(built in)",
                        info->qom_type, HostClockState_str(info->state),
                        info->q_default ? ", default" : "");
-        monitor_printf(mon, "    %s, error %" PRId64 " ns, alarm %s, "
-                       "devices %" PRIu32 "\n", date, info->error_ns,
-                       info->alarm, info->users);
+        monitor_printf(mon, "    %s, error %" PRId64 " ns, alarm %s\n", date,
+                       info->error_ns, info->alarm);
         if (info->generation) {
             monitor_printf(mon, "    steps %" PRIu32 ", last by %" PRId64
                            " ns\n", info->generation, info->last_step_ns);

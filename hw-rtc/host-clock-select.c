@@ -14,34 +14,18 @@
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/module.h"
+#include "qemu/option.h"
+#include "qemu/config-file.h"
 #include "qom/object_interfaces.h"
 #include "host-clock-internal.h"
 
 /* The id of the object that -clock creates */
 #define DEFAULT_ID "host-clock0"
 
-static HostClock *system_clock;
-
-HostClock *host_clock_get_default(void)
-{
-    HostClock *hc = host_clock_get_machine_default();
-
-    if (hc) {
-        return hc;
-    }
-    if (!system_clock) {
-        Object *obj = object_new(TYPE_HOST_CLOCK_SYSTEM);
-
-        user_creatable_complete(USER_CREATABLE(obj), &error_abort);
-        system_clock = HOST_CLOCK(obj);
-    }
-    return system_clock;
-}
-
 HostClock *host_clock_find(const char *id, Error **errp)
 {
     bool ambiguous = false;
-    Object *obj = object_resolve_path(id, &ambiguous);
+    Object *obj = *id ? object_resolve_path(id, &ambiguous) : NULL;
 
     if (!obj || ambiguous) {
         error_setg(errp, "host-clock=%s: there is no object with this ID", id);
@@ -127,7 +111,7 @@ static bool choose_first(char **list, GString *reasons, Error **errp)
         Object *obj = source_open(*name, DEFAULT_ID, &err);
 
         if (obj) {
-            bool ok = host_clock_set_machine_default(HOST_CLOCK(obj), errp);
+            bool ok = host_clock_choose(HOST_CLOCK(obj), errp);
 
             object_unref(obj);
             return ok;
@@ -143,13 +127,13 @@ static bool choose_first(char **list, GString *reasons, Error **errp)
     return false;
 }
 
-bool host_clock_configure(const char *names, Error **errp)
+static bool choose_by_name(const char *names, Error **errp)
 {
     ERRP_GUARD();
     g_auto(GStrv) list = g_strsplit(names, ",", -1);
     g_autoptr(GString) reasons = g_string_new(NULL);
 
-    if (host_clock_get_machine_default()) {
+    if (host_clock_chosen()) {
         error_setg(errp, "-clock %s: -machine host-clock= has already chosen "
                    "one; use one of the two", names);
         return false;
@@ -167,7 +151,37 @@ bool host_clock_configure(const char *names, Error **errp)
     }
     if (reasons->len) {
         info_report("-clock %s: took '%s' (%s)", names,
-                    host_clock_name(host_clock_get_default()), reasons->str);
+                    host_clock_name(host_clock_machine()), reasons->str);
+    }
+    return true;
+}
+
+/* It was a property of the devices; now a machine has one clock. */
+static int check_global(void *opaque, QemuOpts *opts, Error **errp)
+{
+    const char *property = qemu_opt_get(opts, "property");
+
+    if (g_strcmp0(property, "host-clock") != 0) {
+        return 0;
+    }
+    error_setg(errp, "all devices of a machine have one host clock; use "
+               "-machine host-clock=%s or -clock NAME",
+               qemu_opt_get(opts, "value"));
+    return -1;
+}
+
+bool host_clock_configure(const char *names, Error **errp)
+{
+    HostClock *hc;
+
+    if (qemu_opts_foreach(qemu_find_opts("global"), check_global, NULL,
+                          errp) ||
+        (names && !choose_by_name(names, errp))) {
+        return false;
+    }
+    hc = host_clock_machine();
+    if (host_clock_drives_vm() && !hc->ops->counts_as_qemu) {
+        cpu_set_clock_base(&hc->base);
     }
     return true;
 }

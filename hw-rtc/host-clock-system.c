@@ -17,34 +17,11 @@
 
 #include "qemu/osdep.h"
 #include "qemu/module.h"
-#include "host-clock-internal.h"
+#include "host-clock-source.h"
 
-static bool system_open(HostClock *hc, Error **errp)
+static int64_t system_mono_ns(HostClock *hc)
 {
-    return true;
-}
-
-static void system_close(HostClock *hc)
-{
-}
-
-static int system_read(HostClock *hc, HostClockParts parts,
-                       HostClockReading *reading)
-{
-    /* The recorded clocks are for the guest; this is for information. */
-    if (parts & HOST_CLOCK_MONO) {
-        reading->mono_ns = get_clock();
-    }
-    if (parts & HOST_CLOCK_WALL) {
-        reading->wall_ns = get_clock_realtime();
-        reading->error_ns = SCALE_US;
-    }
-    return 0;
-}
-
-static const char *system_alarm_name(HostClock *hc)
-{
-    return "main loop";
+    return get_clock();
 }
 
 static void system_class_init(ObjectClass *oc, HostClockClassData data)
@@ -54,23 +31,16 @@ static void system_class_init(ObjectClass *oc, HostClockClassData data)
     k->description = "QEMU's own clocks (default)";
     k->rating = 500;
     k->is_system = true;
-    k->wall_is_realtime = true;
-    k->mono_is_trusted = true;
-    k->open = system_open;
-    k->close = system_close;
-    k->read = system_read;
-    k->alarm_name = system_alarm_name;
+    k->counts_as_qemu = true;
+    k->mono_ns = system_mono_ns;
 }
 
-static const TypeInfo system_info = {
-    .name = TYPE_HOST_CLOCK_SYSTEM,
-    .parent = TYPE_HOST_CLOCK,
-    .class_init = system_class_init,
+static const TypeInfo system_types[] = {
+    {
+        .name = TYPE_HOST_CLOCK_SYSTEM,
+        .parent = TYPE_HOST_CLOCK,
+        .class_init = system_class_init,
+    },
 };
 
-static void system_register_types(void)
-{
-    type_register_static(&system_info);
-}
-
-type_init(system_register_types)
+DEFINE_TYPES(system_types)

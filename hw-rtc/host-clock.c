@@ -1,5 +1,5 @@
 /*
- * Host clocks: the sources' life, checked readings, steps and holdover
+ * Host clocks: the sources' life, readings, steps and holdover
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,7 +7,10 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-host-clock.h"
+#include "block/aio.h"
 #include "qemu/error-report.h"
+#include "qemu/host-utils.h"
+#include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qom/object_interfaces.h"
@@ -18,15 +21,17 @@
 /*
  * Whatever changes the distance of wall and monotonic time faster than this is
  * a step.  The kernel slews by at most 500 ppm for NTP and adjtime(); the tick
- * length can be set to 10 % off, which nobody does to a clock in use.
+ * length can be set to 10 % off, which is not done to a clock in use.
  */
 #define SLEW_MAX_PPM        500
 /* No smaller change counts as a step unless the host announced it. */
 #define STEP_MIN_NS         (10 * SCALE_MS)
 /* An announced step may be tiny, but two readings differ by some noise. */
 #define STEP_ANNOUNCED_NS   SCALE_US
-/* A source that comes and goes is not back, and not worth a message each. */
-#define BACK_NS             NANOSECONDS_PER_SECOND
+/* A source that comes and goes has not recovered. */
+#define RECOVERY_NS         NANOSECONDS_PER_SECOND
+/* An alarm is late by no more than this. */
+#define LATE_MAX_NS         SCALE_MS
 
 static QLIST_HEAD(, HostClock) open_clocks =
     QLIST_HEAD_INITIALIZER(open_clocks);
@@ -34,6 +39,11 @@ static QLIST_HEAD(, HostClock) open_clocks =
 const char *host_clock_name(HostClock *hc)
 {
     return object_get_typename(OBJECT(hc)) + strlen(HOST_CLOCK_PREFIX);
+}
+
+static const char *host_clock_id(HostClock *hc)
+{
+    return object_get_canonical_path_component(OBJECT(hc));
 }
 
 HostClock *host_clock_next(HostClock *hc)
@@ -46,145 +56,252 @@ const HostClockReading *host_clock_start(HostClock *hc)
     return &hc->start;
 }
 
-/* Steps */
+/* Readings.  What a source leaves out has its default here, and only here. */
 
-static void note_wall_offset(HostClock *hc, const HostClockReading *r,
-                             bool announced)
+static void read_pair(HostClock *hc, HostClockReading *r)
 {
-    int64_t offset = r->wall_ns - r->mono_ns;
-    int64_t tolerance, change;
-    bool stepped;
+    const HostClockClass *k = hc->ops;
+    int64_t before_ns, after_ns;
 
-    qemu_spin_lock(&hc->lock);
-    change = offset - hc->wall_offset_ns;
-    tolerance = r->error_ns + STEP_ANNOUNCED_NS;
-    if (!announced) {
-        int64_t elapsed = r->mono_ns - hc->wall_offset_at_ns;
-
-        tolerance += STEP_MIN_NS + elapsed / 1000000 * SLEW_MAX_PPM;
+    if (k->pair) {
+        k->pair(hc, r);
+        return;
     }
-    stepped = change > tolerance || change < -tolerance;
-    if (stepped) {
-        qatomic_set(&hc->generation, hc->generation + 1);
-        hc->last_step_ns = change;
-        hc->pending_step_ns += change;
-    }
-    hc->wall_offset_ns = offset;
-    hc->wall_offset_at_ns = r->mono_ns;
-    qemu_spin_unlock(&hc->lock);
-
-    if (stepped) {
-        trace_host_clock_step(host_clock_name(hc), change);
-        qemu_bh_schedule(hc->event_bh);
+    before_ns = k->mono_ns(hc);
+    r->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
+    after_ns = k->mono_ns(hc);
+    r->mono_ns = before_ns + (after_ns - before_ns) / 2;
+    r->error_ns = (after_ns - before_ns) / 2 + 1;
+    if (k->error_ns) {
+        r->error_ns += k->error_ns(hc);
     }
 }
+
+int64_t host_clock_wall_ns(HostClock *hc)
+{
+    HostClockReading r;
+
+    if (!hc->ops->pair) {
+        return MAX(host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME), 0);
+    }
+    hc->ops->pair(hc, &r);
+    return MAX(r.wall_ns, 0);
+}
+
+int64_t host_clock_sleep_ns(HostClock *hc, int64_t delta_ns)
+{
+    int64_t slack_ns;
+
+    if (delta_ns < 0) {
+        return -1;
+    }
+    if (hc->ops->sleep_ns) {
+        return hc->ops->sleep_ns(hc, delta_ns);
+    }
+    /* What is left after the cut is so short that it needs none. */
+    slack_ns = muldiv64(delta_ns, hc->ops->rate_error_ppb,
+                        NANOSECONDS_PER_SECOND);
+    return slack_ns > LATE_MAX_NS ? delta_ns - slack_ns : delta_ns;
+}
+
+void host_clock_read(HostClock *hc, HostClockReading *r)
+{
+    host_clock_check_step(hc, false);
+    read_pair(hc, r);
+    r->wall_ns = MAX(r->wall_ns, 0);
+    r->generation = qatomic_read(&hc->generation);
+}
+
+/* Steps */
 
 /*
  * Steps of CLOCK_REALTIME are measured against CLOCK_MONOTONIC: the kernel
  * slews both alike, whereas a source with a crystal of its own drifts.
  */
-static int read_for_steps(HostClock *hc, HostClockReading *r)
+static void read_for_steps(HostClock *hc, HostClockReading *r)
 {
-    int ret = 0;
-
-    if (hc->ops->wall_is_realtime) {
+    if (hc->ops->pair) {
+        hc->ops->pair(hc, r);
+    } else {
         r->error_ns = host_clock_os_now_pair_ns(HOST_CLOCK_OS_MONOTONIC,
                                                 &r->mono_ns, &r->wall_ns);
-    } else {
-        ret = hc->ops->read(hc, HOST_CLOCK_BOTH, r);
-        r->mono_ns += hc->mono_splice_ns;
     }
-    return ret;
+}
+
+/* The reading is taken with the lock, so that readings are noted in order. */
+static int64_t note_wall_offset(HostClock *hc, bool announced)
+{
+    HostClockReading r;
+    int64_t offset_ns, tolerance_ns, change_ns;
+    bool stepped;
+
+    QEMU_LOCK_GUARD(&hc->lock);
+    read_for_steps(hc, &r);
+    offset_ns = r.wall_ns - r.mono_ns;
+    change_ns = offset_ns - hc->wall_offset_ns;
+    tolerance_ns = r.error_ns + STEP_ANNOUNCED_NS;
+    if (!announced) {
+        int64_t elapsed_ns = r.mono_ns - hc->wall_offset_at_ns;
+
+        tolerance_ns += STEP_MIN_NS + elapsed_ns / 1000000 * SLEW_MAX_PPM;
+    }
+    stepped = change_ns > tolerance_ns || change_ns < -tolerance_ns;
+    if (!stepped && !announced && !hc->ops->pair) {
+        /* The host may yet announce it, so what is known stays. */
+        return 0;
+    }
+    hc->wall_offset_ns = offset_ns;
+    hc->wall_offset_at_ns = r.mono_ns;
+    if (!stepped) {
+        return 0;
+    }
+    qatomic_set(&hc->generation, hc->generation + 1);
+    hc->last_step_ns = change_ns;
+    hc->pending_step_ns += change_ns;
+    return change_ns;
 }
 
 void host_clock_check_step(HostClock *hc, bool announced)
 {
-    HostClockReading r = { .error_ns = 0 };
+    /* What the guest sees of a step must be recorded, so there is none. */
+    int64_t step_ns = replay_mode == REPLAY_MODE_NONE ?
+                      note_wall_offset(hc, announced) : 0;
 
-    if (read_for_steps(hc, &r) == 0) {
-        note_wall_offset(hc, &r, announced);
-    }
-}
-
-/* Not only the host view's alarm, which need not exist, learns of a step. */
-static void step_watch_cb(void *opaque, bool clock_was_set)
-{
-    HostClock *hc = opaque;
-
-    host_clock_check_step(hc, true);
-    host_clock_os_timer_arm(hc->step_watch, INT64_MAX);
-}
-
-/* State */
-
-void host_clock_set_state(HostClock *hc, HostClockState state,
-                          const char *message)
-{
-    char *new_message = g_strdup(message);
-    g_autofree char *old_message = NULL;
-    bool changed;
-
-    qemu_spin_lock(&hc->lock);
-    changed = hc->state != state;
-    hc->state = state;
-    hc->state_changed |= changed;
-    old_message = hc->message;
-    hc->message = new_message;
-    qemu_spin_unlock(&hc->lock);
-
-    if (changed) {
+    if (step_ns) {
+        trace_host_clock_step(host_clock_name(hc), step_ns);
         qemu_bh_schedule(hc->event_bh);
     }
 }
 
-static void report_state(HostClock *hc)
+void host_clock_mono_jumped(HostClock *hc)
 {
-    const char *id = object_get_canonical_path_component(OBJECT(hc));
-    g_autofree char *message = NULL;
-    HostClockState state;
+    assert(bql_locked());
+    if (hc == host_clock_machine()) {
+        host_clock_views_arm();
+        qemu_clock_notify(QEMU_CLOCK_VIRTUAL);
+    }
+}
 
-    qemu_spin_lock(&hc->lock);
-    state = hc->state;
-    message = g_strdup(hc->message);
-    hc->state_changed = false;
-    qemu_spin_unlock(&hc->lock);
+/* CLOCK_REALTIME was set, or the host was suspended. */
+static void host_clock_os_was_set(void)
+{
+    HostClock *hc;
+
+    QLIST_FOREACH(hc, &open_clocks, next) {
+        if (hc->ops->clock_was_set) {
+            hc->ops->clock_was_set(hc);
+        }
+        host_clock_check_step(hc, true);
+    }
+    host_clock_mono_jumped(host_clock_machine());
+}
+
+/* State */
+
+void host_clock_report_failure(HostClock *hc, const char *fmt, ...)
+{
+    g_autofree char *what = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    what = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+
+    WITH_QEMU_LOCK_GUARD(&hc->lock) {
+        hc->failed_at_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+        if (hc->state == HOST_CLOCK_STATE_HOLDOVER) {
+            return;
+        }
+        hc->state = HOST_CLOCK_STATE_HOLDOVER;
+        hc->state_changed = true;
+        g_free(hc->failure);
+        hc->failure = g_steal_pointer(&what);
+    }
+    qemu_bh_schedule(hc->event_bh);
+}
+
+void host_clock_report_ok(HostClock *hc)
+{
+    WITH_QEMU_LOCK_GUARD(&hc->lock) {
+        int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+
+        /* What has not been announced has not ended. */
+        if (hc->state == HOST_CLOCK_STATE_RUNNING || hc->state_changed ||
+            now_ns - hc->failed_at_ns < RECOVERY_NS) {
+            return;
+        }
+        hc->state = HOST_CLOCK_STATE_RUNNING;
+        hc->state_changed = true;
+    }
+    qemu_bh_schedule(hc->event_bh);
+}
+
+void host_clock_report_degraded(HostClock *hc, const char *fmt, ...)
+{
+    g_autofree char *what = NULL;
+    va_list ap;
+
+    if (fmt) {
+        va_start(ap, fmt);
+        what = g_strdup_vprintf(fmt, ap);
+        va_end(ap);
+    }
+    assert(bql_locked());
+    QEMU_LOCK_GUARD(&hc->lock);
+    if (g_strcmp0(what, hc->degraded) == 0) {
+        return;
+    }
+    if (what) {
+        warn_report("host clock '%s': %s", host_clock_name(hc), what);
+    }
+    g_free(hc->degraded);
+    hc->degraded = g_steal_pointer(&what);
+}
+
+static void report_state(HostClock *hc, HostClockState state,
+                         const char *failure)
+{
+    bool failed = state == HOST_CLOCK_STATE_HOLDOVER;
 
     trace_host_clock_state(host_clock_name(hc), HostClockState_str(state),
-                           message ?: "");
-    qapi_event_send_host_clock_state_change(id, state, message);
-    if (state == HOST_CLOCK_STATE_HOLDOVER) {
+                           failed ? failure : "");
+    qapi_event_send_host_clock_state_change(host_clock_id(hc), state,
+                                            failed ? failure : NULL);
+    if (failed) {
         warn_report("host clock '%s' failed (%s): time goes on at the rate of "
-                    "CLOCK_MONOTONIC", host_clock_name(hc),
-                    message ?: "no reason given");
+                    "CLOCK_MONOTONIC_RAW", host_clock_name(hc), failure);
     } else {
-        info_report("host clock '%s' is back", host_clock_name(hc));
+        info_report("host clock '%s' has recovered", host_clock_name(hc));
     }
 }
 
 void host_clock_deliver_events(HostClock *hc)
 {
-    HostClockViewState *view = hc->views[HOST_CLOCK_VIEW_TYPE_HOST];
+    g_autofree char *failure = NULL;
+    HostClockState state;
     uint32_t generation;
     bool state_changed;
     int64_t step_ns;
 
-    qemu_spin_lock(&hc->lock);
-    state_changed = hc->state_changed;
-    step_ns = hc->pending_step_ns;
-    hc->pending_step_ns = 0;
-    generation = hc->generation;
-    qemu_spin_unlock(&hc->lock);
-
+    assert(bql_locked());
+    WITH_QEMU_LOCK_GUARD(&hc->lock) {
+        state = hc->state;
+        state_changed = hc->state_changed;
+        hc->state_changed = false;
+        failure = g_strdup(hc->failure);
+        step_ns = hc->pending_step_ns;
+        hc->pending_step_ns = 0;
+        generation = hc->generation;
+    }
     if (step_ns) {
-        qapi_event_send_host_clock_step(
-            object_get_canonical_path_component(OBJECT(hc)), step_ns,
-            generation);
-        if (view) {
-            host_clock_view_stepped(view, step_ns);
+        qapi_event_send_host_clock_step(host_clock_id(hc), step_ns,
+                                        generation);
+        if (hc == host_clock_machine()) {
+            host_clock_views_stepped(step_ns);
         }
     }
     if (state_changed) {
-        report_state(hc);
+        report_state(hc, state, failure);
     }
 }
 
@@ -193,131 +310,27 @@ static void host_clock_event_bh(void *opaque)
     host_clock_deliver_events(opaque);
 }
 
-/* Readings */
-
-/* Carry on from the last good reading; see host_clock_read(). */
-static void hold_over(HostClock *hc, int64_t now_ns, HostClockReading *r)
-{
-    qemu_spin_lock(&hc->lock);
-    r->mono_ns = hc->good_mono_ns + now_ns - hc->good_at_ns;
-    r->wall_ns = r->mono_ns + hc->wall_offset_ns;
-    qemu_spin_unlock(&hc->lock);
-    if (hc->ops->wall_is_realtime) {
-        r->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-    }
-}
-
-static void note_failure(HostClock *hc, int err, HostClockReading *r)
-{
-    int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-
-    hold_over(hc, now_ns, r);
-    stat64_set(&hc->failed_at_ns, now_ns);
-    if (!qatomic_xchg(&hc->held_over, true)) {
-        host_clock_set_state(hc, HOST_CLOCK_STATE_HOLDOVER, strerror(-err));
-    }
-}
-
-/* Remember a good reading; after a holdover, continue where that got to. */
-static void note_good(HostClock *hc, HostClockReading *r)
-{
-    int64_t now_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-    bool back = qatomic_read(&hc->held_over);
-
-    if (back && now_ns - (int64_t)stat64_get(&hc->failed_at_ns) < BACK_NS) {
-        hold_over(hc, now_ns, r);
-        return;
-    }
-    qemu_spin_lock(&hc->lock);
-    if (back) {
-        hc->mono_splice_ns = hc->good_mono_ns + now_ns - hc->good_at_ns -
-                             r->mono_ns;
-    }
-    r->mono_ns += hc->mono_splice_ns;
-    hc->good_mono_ns = r->mono_ns;
-    hc->good_at_ns = now_ns;
-    qemu_spin_unlock(&hc->lock);
-
-    if (back && qatomic_xchg(&hc->held_over, false)) {
-        host_clock_set_state(hc, HOST_CLOCK_STATE_RUNNING, NULL);
-    }
-}
-
-/* Half of the range is 146 years of uptime; sums of two stay in range. */
-static bool reading_is_sane(const HostClockReading *r)
-{
-    return r->mono_ns >= 0 && r->mono_ns <= INT64_MAX / 2 && r->wall_ns >= 0;
-}
-
-void host_clock_read(HostClock *hc, HostClockParts parts, HostClockReading *r)
-{
-    const HostClockClass *k = hc->ops;
-    int ret;
-
-    /* A reading that may become the last good one needs its monotonic part. */
-    if (k->may_fail) {
-        parts |= HOST_CLOCK_MONO;
-    }
-    r->wall_ns = 0;
-    r->error_ns = 0;
-    ret = k->read(hc, parts, r);
-    if (k->may_fail && ret == 0 && !reading_is_sane(r)) {
-        ret = -ERANGE;
-    }
-    if (unlikely(ret < 0)) {
-        note_failure(hc, ret, r);
-    } else if (k->may_fail) {
-        note_good(hc, r);
-    }
-
-    if ((parts & HOST_CLOCK_MONO) && !k->mono_is_trusted) {
-        stat64_max(&hc->mono_floor, MAX(r->mono_ns, 0));
-        r->mono_ns = stat64_get(&hc->mono_floor);
-    }
-    if (parts == HOST_CLOCK_BOTH && ret == 0) {
-        if (k->wall_is_realtime) {
-            host_clock_check_step(hc, false);
-        } else {
-            note_wall_offset(hc, r, false);
-        }
-    }
-    r->wall_ns = MAX(r->wall_ns, 0);
-    r->generation = qatomic_read(&hc->generation);
-}
-
 /* Life */
-
-HostClock *host_clock_use(HostClock *own)
-{
-    HostClock *hc = own ?: host_clock_get_default();
-
-    assert(bql_locked());
-    object_ref(OBJECT(hc));
-    hc->users++;
-    return hc;
-}
-
-void host_clock_unuse(HostClock *hc)
-{
-    assert(bql_locked());
-    assert(hc->users > 0);
-    hc->users--;
-    object_unref(OBJECT(hc));
-}
 
 static bool host_clock_can_be_deleted(UserCreatable *uc)
 {
-    HostClock *hc = HOST_CLOCK(uc);
+    return HOST_CLOCK(uc) != host_clock_chosen();
+}
 
-    return !hc->users && host_clock_get_machine_default() != hc;
+/* One descriptor for all clocks, and none if the host has none left. */
+static void watch_steps(void)
+{
+    static bool watching;
+
+    if (!watching && replay_mode == REPLAY_MODE_NONE) {
+        watching = host_clock_os_watch(host_clock_os_was_set);
+    }
 }
 
 static void host_clock_complete(UserCreatable *uc, Error **errp)
 {
     HostClock *hc = HOST_CLOCK(uc);
     const HostClockClass *k = hc->ops;
-    HostClockReading r = { .error_ns = 0 };
-    int ret;
 
     if (replay_mode != REPLAY_MODE_NONE && !k->is_system) {
         error_setg(errp, "host clock '%s' cannot be used with record/replay",
@@ -325,36 +338,34 @@ static void host_clock_complete(UserCreatable *uc, Error **errp)
         error_append_hint(errp, "Only 'system' is recorded and replayed.\n");
         return;
     }
-    if (!k->open(hc, errp)) {
+    /*
+     * A nested aio_poll(), on a vCPU's thread for one, runs the bottom halves
+     * of the main AioContext; those of this one are the main loop's alone.
+     */
+    hc->event_bh = aio_bh_new(iohandler_get_aio_context(),
+                              host_clock_event_bh, hc);
+    if (k->open && !k->open(hc, errp)) {
         return;
     }
-    ret = k->read(hc, HOST_CLOCK_BOTH, &r);
-    if (ret < 0) {
-        error_setg_errno(errp, -ret, "host clock '%s' gives no reading",
-                         host_clock_name(hc));
-        k->close(hc);
-        return;
-    }
-    hc->start = r;
+    watch_steps();
+    note_wall_offset(hc, true);
+    hc->generation = 0;
+    hc->last_step_ns = 0;
+    hc->pending_step_ns = 0;
+    read_pair(hc, &hc->start);
     if (k->is_system) {
         /* The guest's date depends on it, so it has to be recorded. */
         hc->start.wall_ns = qemu_clock_get_ns(QEMU_CLOCK_HOST);
     }
-    hc->good_mono_ns = r.mono_ns;
-    hc->good_at_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-    if (read_for_steps(hc, &r) == 0) {
-        hc->wall_offset_ns = r.wall_ns - r.mono_ns;
-        hc->wall_offset_at_ns = r.mono_ns;
-    }
-    hc->event_bh = qemu_bh_new(host_clock_event_bh, hc);
-    if (k->wall_is_realtime && !k->is_system) {
-        /* Without it steps are noticed when somebody asks. */
-        hc->step_watch = host_clock_os_timer_new(HOST_CLOCK_OS_REALTIME,
-                                                 step_watch_cb, hc, NULL);
-    }
+    hc->base = (CPUClockBase) {
+        .get_ns = k->mono_ns,
+        .sleep_ns = host_clock_sleep_ns,
+        .clock = hc,
+    };
     hc->opened = true;
     QLIST_INSERT_HEAD(&open_clocks, hc, next);
-    trace_host_clock_open(host_clock_name(hc), r.mono_ns, r.wall_ns);
+    trace_host_clock_open(host_clock_name(hc), hc->start.mono_ns,
+                          hc->start.wall_ns);
 }
 
 static void host_clock_init(Object *obj)
@@ -362,7 +373,7 @@ static void host_clock_init(Object *obj)
     HostClock *hc = HOST_CLOCK(obj);
 
     hc->ops = HOST_CLOCK_GET_CLASS(obj);
-    qemu_spin_init(&hc->lock);
+    qemu_mutex_init(&hc->lock);
 }
 
 static void host_clock_finalize(Object *obj)
@@ -372,16 +383,16 @@ static void host_clock_finalize(Object *obj)
     if (hc->opened) {
         trace_host_clock_close(host_clock_name(hc));
         QLIST_REMOVE(hc, next);
-        for (int i = 0; i < HOST_CLOCK_VIEW_TYPE__MAX; i++) {
-            if (hc->views[i]) {
-                host_clock_view_free(hc->views[i]);
-            }
+        if (hc->ops->close) {
+            hc->ops->close(hc);
         }
-        host_clock_os_timer_free(hc->step_watch);
-        hc->ops->close(hc);
+    }
+    if (hc->event_bh) {
         qemu_bh_delete(hc->event_bh);
     }
-    g_free(hc->message);
+    qemu_mutex_destroy(&hc->lock);
+    g_free(hc->failure);
+    g_free(hc->degraded);
 }
 
 static void host_clock_class_init(ObjectClass *oc, HostClockClassData data)
@@ -392,24 +403,21 @@ static void host_clock_class_init(ObjectClass *oc, HostClockClassData data)
     ucc->can_be_deleted = host_clock_can_be_deleted;
 }
 
-static const TypeInfo host_clock_info = {
-    .name = TYPE_HOST_CLOCK,
-    .parent = TYPE_OBJECT,
-    .abstract = true,
-    .instance_size = sizeof(HostClock),
-    .instance_init = host_clock_init,
-    .instance_finalize = host_clock_finalize,
-    .class_size = sizeof(HostClockClass),
-    .class_init = host_clock_class_init,
-    .interfaces = (InterfaceInfo[]) {
-        { TYPE_USER_CREATABLE },
-        { }
-    }
+static const TypeInfo host_clock_types[] = {
+    {
+        .name = TYPE_HOST_CLOCK,
+        .parent = TYPE_OBJECT,
+        .abstract = true,
+        .instance_size = sizeof(HostClock),
+        .instance_init = host_clock_init,
+        .instance_finalize = host_clock_finalize,
+        .class_size = sizeof(HostClockClass),
+        .class_init = host_clock_class_init,
+        .interfaces = (InterfaceInfo[]) {
+            { TYPE_USER_CREATABLE },
+            { }
+        }
+    },
 };
 
-static void host_clock_register_types(void)
-{
-    type_register_static(&host_clock_info);
-}
-
-type_init(host_clock_register_types)
+DEFINE_TYPES(host_clock_types)

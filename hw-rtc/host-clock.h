@@ -3,25 +3,23 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A host clock is a source of time on the host.  A device never looks at the
+ * A host clock is a source of time on the host.  A machine has one: while the
+ * VM runs it is what QEMU_CLOCK_VIRTUAL counts.  A device never looks at the
  * source itself; it takes a view of it, reads the time from the view and puts
  * its timers on the view.  What a view guarantees, whatever the source:
  *
  * host: wall time, nanoseconds of UTC since 1970-01-01.  It may step, in both
- *       directions, when somebody sets the host's clock; step notifiers run
+ *       directions, when the host's clock is set; step notifiers run
  *       afterwards.  It goes on while the VM is stopped.
  * rt:   monotonic time in nanoseconds from an arbitrary epoch.  It never
  *       decreases, never steps and goes on while the VM is stopped.
- * vm:   monotonic time less the time that the VM was stopped.  While the VM is
- *       stopped it equals QEMU_CLOCK_VIRTUAL, so device state that was taken
- *       from this view can be saved in terms of QEMU_CLOCK_VIRTUAL and loaded
- *       by a QEMU that has another host clock, or none.
+ * vm:   QEMU_CLOCK_VIRTUAL.
  *
  * Range: values stay below INT64_MAX; deadlines saturate there.
- * Threads: host_clock_view_get_ns() and host_clock_read() may be called from
- * any thread without the BQL; they never block.  Everything else needs the BQL.
- * Cost: one read of the source; for the built-in sources, one or two
- * clock_gettime() calls, which the kernel serves without a system call.
+ * Threads: host_clock_view_get_ns() may be called from any thread without the
+ * BQL; it never blocks.  Everything else needs the BQL.
+ * Cost: one reading of the source; for the built-in sources one
+ * clock_gettime(), which the kernel serves without a system call.
  */
 
 #ifndef HW_RTC_HOST_CLOCK_H
@@ -38,31 +36,16 @@
 OBJECT_DECLARE_TYPE(HostClock, HostClockClass, HOST_CLOCK)
 
 /**
- * HostClockView: how a guest clock sees a host clock
+ * HostClockView: how a guest clock sees the machine's host clock
  * @get_ns: private, NULL for a view that is a QEMU clock
- * @system_clock: private, that QEMU clock
+ * @qemu_clock: private, that QEMU clock
  *
  * Only here so that host_clock_view_get_ns() can be inline.
  */
-typedef struct HostClockView HostClockView;
-struct HostClockView {
-    int64_t (*get_ns)(HostClockView *view);
-    QEMUClockType system_clock;
-};
-
-/**
- * HostClockParts:
- * @HOST_CLOCK_MONO: fill @mono_ns
- * @HOST_CLOCK_WALL: fill @wall_ns
- *
- * What a caller wants of a reading.  A source may need a system call or a
- * device access for each, so ask only for what is used.
- */
-typedef enum HostClockParts {
-    HOST_CLOCK_MONO = 1 << 0,
-    HOST_CLOCK_WALL = 1 << 1,
-    HOST_CLOCK_BOTH = HOST_CLOCK_MONO | HOST_CLOCK_WALL,
-} HostClockParts;
+typedef struct HostClockView {
+    int64_t (*get_ns)(void);
+    QEMUClockType qemu_clock;
+} HostClockView;
 
 /**
  * HostClockReading:
@@ -71,8 +54,7 @@ typedef enum HostClockParts {
  * @error_ns: half-width of the interval that holds the true values, in ns
  * @generation: number of steps of @wall_ns that have been noticed
  *
- * What one look at a source returns.  Where both parts were asked for, they
- * belong to the same instant, within @error_ns.
+ * Both parts belong to one instant, within @error_ns.
  */
 typedef struct HostClockReading {
     int64_t mono_ns;
@@ -84,15 +66,11 @@ typedef struct HostClockReading {
 /**
  * host_clock_read: take one reading
  * @hc: an open host clock
- * @parts: what to read
- * @reading: result; only the parts asked for are valid
+ * @reading: result
  *
- * The reading has been checked: @mono_ns does not decrease, and a source that
- * fails is replaced by CLOCK_MONOTONIC from its last good reading (holdover),
- * so this cannot fail.
+ * Any thread, without the BQL.  Also looks whether wall time has stepped.
  */
-void host_clock_read(HostClock *hc, HostClockParts parts,
-                     HostClockReading *reading);
+void host_clock_read(HostClock *hc, HostClockReading *reading);
 
 /**
  * host_clock_start: the reading that was taken when @hc was opened
@@ -103,42 +81,27 @@ void host_clock_read(HostClock *hc, HostClockParts parts,
 const HostClockReading *host_clock_start(HostClock *hc);
 
 /**
- * host_clock_get_default: the host clock of devices that chose none
+ * host_clock_machine: the machine's host clock
  *
- * Returns: the machine's host clock, or else the system clock.  The caller
- * does not own a reference.
+ * Returns: what -clock or -machine host-clock= chose, or else the system
+ * clock; never NULL.  The caller does not own a reference.
  */
-HostClock *host_clock_get_default(void);
+HostClock *host_clock_machine(void);
 
 /**
- * host_clock_use: choose the host clock of a device
- * @own: the device's own choice, or NULL for the default
+ * host_clock_drives_vm: is QEMU_CLOCK_VIRTUAL made of a chosen host clock
  *
- * The clock cannot be deleted until host_clock_unuse() is called.
- *
- * Returns: the clock, never NULL
+ * Returns: false without a choice, and with -icount
  */
-HostClock *host_clock_use(HostClock *own);
+bool host_clock_drives_vm(void);
 
 /**
- * host_clock_unuse: end what host_clock_use() began
- * @hc: what host_clock_use() returned
- */
-void host_clock_unuse(HostClock *hc);
-
-/**
- * host_clock_view: get a view of a host clock
- * @hc: an open host clock
+ * host_clock_view: get a view of the machine's host clock
  * @type: which view
  *
- * Returns: the view.  It belongs to @hc and lives as long.
+ * Returns: the view; it lives as long as the process
  */
-HostClockView *host_clock_view(HostClock *hc, HostClockViewType type);
-
-/**
- * host_clock_view_clock: the host clock of which @view is a view
- */
-HostClock *host_clock_view_clock(HostClockView *view);
+HostClockView *host_clock_view(HostClockViewType type);
 
 /**
  * host_clock_view_type: which view @view is
@@ -153,8 +116,8 @@ HostClockViewType host_clock_view_type(HostClockView *view);
  */
 static inline int64_t host_clock_view_get_ns(HostClockView *view)
 {
-    return view->get_ns ? view->get_ns(view) :
-                          qemu_clock_get_ns(view->system_clock);
+    return view->get_ns ? view->get_ns() :
+                          qemu_clock_get_ns(view->qemu_clock);
 }
 
 /**
@@ -174,8 +137,7 @@ QEMUTimer *host_clock_view_timer_new_ns(HostClockView *view, QEMUTimerCB *cb,
                                         void *opaque);
 
 /**
- * host_clock_view_add_step_notifier: learn of steps
- * @view: a view; only the host view steps
+ * host_clock_add_step_notifier: learn of steps of the host view
  * @notifier: called from the main loop, with the BQL, after a step and after
  *            the timers that it made expire have run.  The data argument
  *            points to the size of the step, an int64_t in ns.
@@ -183,21 +145,7 @@ QEMUTimer *host_clock_view_timer_new_ns(HostClockView *view, QEMUTimerCB *cb,
  * Timers on the host view keep their absolute deadlines across a step; a
  * device whose deadlines are to keep their distance recomputes them here.
  */
-void host_clock_view_add_step_notifier(HostClockView *view,
-                                       Notifier *notifier);
-
-/**
- * host_clock_view_add_rebase_notifier: keep saved times in step with the view
- * @view: a view; only the vm view is ever rebased
- * @notifier: called with the BQL while the VM stops.  The data argument
- *            points to an int64_t in ns: subtract it from every time of the
- *            view that the device holds.
- *
- * When the VM stops, the vm view is set to QEMU_CLOCK_VIRTUAL.  Timers move
- * along by themselves; other device state has to follow.
- */
-void host_clock_view_add_rebase_notifier(HostClockView *view,
-                                         Notifier *notifier);
+void host_clock_add_step_notifier(Notifier *notifier);
 
 /**
  * host_clock_find: look up a host clock by its ID
@@ -209,12 +157,25 @@ void host_clock_view_add_rebase_notifier(HostClockView *view,
 HostClock *host_clock_find(const char *id, Error **errp);
 
 /**
- * host_clock_configure: carry out -clock
- * @names: source names, separated by commas, in order of preference
+ * host_clock_choose: make a clock the machine's
+ * @hc: an open host clock
  * @errp: error
  *
- * Creates and opens the first source of the list that can be had, and makes it
- * the machine's host clock.
+ * The clock cannot be deleted from now on.
+ *
+ * Returns: true; false with @errp set if another one was chosen before
+ */
+bool host_clock_choose(HostClock *hc, Error **errp);
+
+/**
+ * host_clock_configure: carry out -clock, and start with the machine's clock
+ * @names: source names, separated by commas, in order of preference, or NULL
+ *         if there was no -clock
+ * @errp: error
+ *
+ * Creates and opens the first source of the list that can be had and makes it
+ * the machine's.  From now on QEMU_CLOCK_VIRTUAL counts the time of the
+ * machine's host clock, unless it counts instructions (-icount).
  *
  * Returns: true on success
  */
@@ -227,5 +188,17 @@ bool host_clock_configure(const char *names, Error **errp);
  * reason if it is not available on this host.
  */
 void host_clock_help(void);
+
+/**
+ * host_clock_qtest_step: carry out clock_step and clock_set of qtest
+ * @ns: by how much to move QEMU_CLOCK_VIRTUAL
+ * @errp: error
+ *
+ * Only while host_clock_drives_vm().
+ *
+ * Returns: true; false with @errp set if the clock moves by itself, or cannot
+ * move by that much
+ */
+bool host_clock_qtest_step(int64_t ns, Error **errp);
 
 #endif /* HW_RTC_HOST_CLOCK_H */

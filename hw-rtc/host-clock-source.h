@@ -1,0 +1,202 @@
+/*
+ * Host clocks: what a source has to do, and what it can call
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * For the files that implement a source.  Devices include hw/rtc/host-clock.h.
+ */
+
+#ifndef HW_RTC_HOST_CLOCK_SOURCE_H
+#define HW_RTC_HOST_CLOCK_SOURCE_H
+
+#include "hw/rtc/host-clock.h"
+#include "qemu/queue.h"
+#include "qemu/thread.h"
+#include "system/cpu-timers.h"
+#include "host-clock-os.h"
+
+#define HOST_CLOCK_PREFIX TYPE_HOST_CLOCK "-"
+
+/* What class_init is given: void * in QEMU 10.0, const void * from 10.1 on */
+typedef typeof_field(TypeInfo, class_data) HostClockClassData;
+
+/**
+ * HostClockClass: a source of time
+ *
+ * A source is a subclass of TYPE_HOST_CLOCK in a file of its own.  It must
+ * provide @mono_ns; the rest has defaults, which the core applies.
+ */
+struct HostClockClass {
+    ObjectClass parent_class;
+
+    /** @description: what it is, in one line, for -clock help */
+    const char *description;
+    /** @rating: place in -clock help; higher comes first */
+    int rating;
+    /** @is_system: the views are QEMU's own clocks; TYPE_HOST_CLOCK_SYSTEM */
+    bool is_system;
+    /** @counts_as_qemu: @mono_ns counts what get_clock() counts */
+    bool counts_as_qemu;
+    /**
+     * @rate_error_ppb: by how many parts in 10^9 the rate of @mono_ns may
+     * differ from that of CLOCK_MONOTONIC, in either direction
+     */
+    uint32_t rate_error_ppb;
+
+    /**
+     * @open: (optional) get hold of the source
+     *
+     * Called once, with the BQL, after the properties have been set.  The
+     * error names the device and the reason; @close is not called then.
+     *
+     * Returns: true on success, false with @errp set
+     */
+    bool (*open)(HostClock *hc, Error **errp);
+
+    /** @close: (optional) release what @open acquired; with the BQL, once */
+    void (*close)(HostClock *hc);
+
+    /**
+     * @mono_ns: monotonic time
+     *
+     * Called from any thread, without the BQL, at any time between @open and
+     * @close, by many threads at once.  It must not block, it cannot fail, and
+     * no thread may see it go back.
+     *
+     * Returns: ns from an arbitrary epoch, 0 to INT64_MAX / 2
+     */
+    int64_t (*mono_ns)(HostClock *hc);
+
+    /**
+     * @pair: (optional) monotonic and wall time of one instant
+     *
+     * For a source with a wall time of its own; threads as for @mono_ns.  It
+     * fills in all of @reading but @generation.  By default wall time is
+     * CLOCK_REALTIME, read between two calls of @mono_ns.
+     */
+    void (*pair)(HostClock *hc, HostClockReading *reading);
+
+    /**
+     * @error_ns: (optional) half-width of the interval that holds the true
+     * monotonic time, in ns, for a source without @pair; threads as for
+     * @mono_ns; by default 0
+     */
+    int64_t (*error_ns)(HostClock *hc);
+
+    /**
+     * @sleep_ns: (optional) how long to sleep
+     * @delta_ns: until this much of @mono_ns will have passed; not negative
+     *
+     * Threads as for @mono_ns.  To sleep too short does no harm but the
+     * waking up.  By default @delta_ns, less what @rate_error_ppb may make of
+     * a long sleep.
+     *
+     * Returns: ns of CLOCK_MONOTONIC; -1 to sleep until something happens
+     */
+    int64_t (*sleep_ns)(HostClock *hc, int64_t delta_ns);
+
+    /**
+     * @clock_was_set: (optional) CLOCK_REALTIME was set, or the host has been
+     * suspended; from the main loop, with the BQL
+     */
+    void (*clock_was_set)(HostClock *hc);
+
+    /** @alarm_name: (optional) what wakes QEMU up, for query-host-clocks */
+    const char *(*alarm_name)(HostClock *hc);
+
+    /** @device: (optional) the host device it opens, for query-host-clocks */
+    const char *(*device)(HostClock *hc);
+
+    /** @method: (optional) how it is read now, for query-host-clocks */
+    HostClockMethod (*method)(HostClock *hc);
+};
+
+struct HostClock {
+    Object parent_obj;
+
+    const HostClockClass *ops;
+    bool opened;
+    QLIST_ENTRY(HostClock) next;
+    CPUClockBase base;
+
+    HostClockReading start;
+    QEMUBH *event_bh;
+
+    /* Protects what follows; any thread. */
+    QemuMutex lock;
+    /* Steps: where wall_ns - mono_ns was when last sampled */
+    int64_t wall_offset_ns;
+    int64_t wall_offset_at_ns;
+    int64_t last_step_ns;
+    int64_t pending_step_ns;
+    uint32_t generation;
+    /* Holdover */
+    HostClockState state;
+    bool state_changed;
+    char *failure;
+    char *degraded;
+    /* CLOCK_MONOTONIC at the last failure */
+    int64_t failed_at_ns;
+};
+
+/**
+ * host_clock_report_failure: the source goes on from an estimate of its own
+ * @hc: an open host clock; any thread
+ * @fmt: what is wrong, as a sentence without a full stop
+ *
+ * The clock is in holdover until host_clock_report_ok().  The change of state
+ * is announced once, from the main loop.
+ */
+void G_GNUC_PRINTF(2, 3) host_clock_report_failure(HostClock *hc,
+                                                   const char *fmt, ...);
+
+/**
+ * host_clock_report_ok: the source works
+ * @hc: an open host clock; any thread
+ *
+ * Ends a holdover, unless it failed less than a second ago.
+ */
+void host_clock_report_ok(HostClock *hc);
+
+/**
+ * host_clock_report_degraded: the source works, but not as the user wished
+ * @hc: a host clock; needs the BQL
+ * @fmt: what cannot be had, as a sentence without a full stop; NULL: nothing
+ *
+ * Says so once, and in query-host-clocks for as long as it holds.
+ */
+void G_GNUC_PRINTF(2, 3) host_clock_report_degraded(HostClock *hc,
+                                                    const char *fmt, ...);
+
+/**
+ * host_clock_check_step: look whether wall time has stepped
+ * @hc: an open host clock; any thread
+ * @announced: the host or the source said so: even a small change counts
+ */
+void host_clock_check_step(HostClock *hc, bool announced);
+
+/**
+ * host_clock_deliver_events: announce what was noticed in some thread
+ * @hc: an open host clock; needs the BQL, main loop only
+ *
+ * Runs the timers that a step made expire, then the step notifiers, and sends
+ * QMP events.  Done by itself soon after the event; a source that cannot wait
+ * for the main loop calls it.
+ */
+void host_clock_deliver_events(HostClock *hc);
+
+/**
+ * host_clock_mono_jumped: monotonic time has jumped forward
+ * @hc: an open host clock; needs the BQL
+ *
+ * For a source whose time went on while the host's stood still: all that
+ * sleep look at their deadlines again.
+ */
+void host_clock_mono_jumped(HostClock *hc);
+
+/**
+ * host_clock_name: the name of the source, as in -clock NAME
+ */
+const char *host_clock_name(HostClock *hc);
+
+#endif /* HW_RTC_HOST_CLOCK_SOURCE_H */
