@@ -5,7 +5,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "qapi/error.h"
 #include "monitor/monitor.h"
 #include "qemu/main-loop.h"
 #include "host-clock-os-dev.h"
@@ -22,23 +21,17 @@ int host_clock_os_dev_open(const char *path, Error **errp)
     return fd < 0 ? -errno : fd;
 }
 
-int host_clock_os_dev_open_fd(const char *fdname, Error **errp)
+int host_clock_os_dev_fd_param(const char *fdname, Error **errp)
 {
     int fd = monitor_fd_param(monitor_cur(), fdname, errp);
 
-    if (fd < 0) {
-        return -EBADF;
-    }
-    if (fcntl(fd, F_GETFD) < 0) {
-        error_setg_errno(errp, errno, "fd=%s is not open", fdname);
-        return -EBADF;
-    }
+    return fd < 0 ? -EBADF : fd;
+}
+
+void host_clock_os_dev_own_fd(int fd)
+{
     qemu_set_cloexec(fd);
-    if (!g_unix_set_fd_nonblocking(fd, true, NULL)) {
-        error_setg(errp, "fd=%s cannot be made non-blocking", fdname);
-        return -EINVAL;
-    }
-    return fd;
+    g_unix_set_fd_nonblocking(fd, true, NULL);
 }
 
 void host_clock_os_dev_close(int fd)
@@ -69,11 +62,8 @@ int host_clock_os_dev_map(int fd, size_t len, const void **regs)
 {
     void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
 
-    if (map == MAP_FAILED) {
-        return -errno;
-    }
     *regs = map;
-    return 0;
+    return map == MAP_FAILED ? -errno : 0;
 }
 
 void host_clock_os_dev_unmap(const void *regs, size_t len)
@@ -81,15 +71,9 @@ void host_clock_os_dev_unmap(const void *regs, size_t len)
     munmap((void *)regs, len);
 }
 
-uint32_t host_clock_os_dev_load32(const void *regs, size_t offset)
-{
-    /* volatile: a register, which is to be read now and once */
-    return *(const volatile uint32_t *)(regs + offset);
-}
-
 uint64_t host_clock_os_dev_load64(const void *regs, size_t offset)
 {
-    /* volatile: as above */
+    /* volatile: a register, which is to be read now and once */
     return *(const volatile uint64_t *)(regs + offset);
 }
 
@@ -100,35 +84,9 @@ int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
     if ((path ? stat(path, &st) : fstat(fd, &st)) < 0) {
         return -errno;
     }
-    if (!S_ISCHR(st.st_mode)) {
-        return -ENOTTY;
-    }
     id->major = major(st.st_rdev);
     id->minor = minor(st.st_rdev);
-    return 0;
-}
-
-/* Lines are "MAJOR NAME"; block devices come after character devices. */
-bool host_clock_os_dev_is_driver(const HostClockOsDevId *id,
-                                 const char *driver)
-{
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
-    g_autofree char *wanted = g_strdup_printf("%u %s", id->major, driver);
-
-    if (!g_file_get_contents("/proc/devices", &text, NULL, NULL)) {
-        return false;
-    }
-    lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        if (g_str_equal(g_strstrip(*line), wanted)) {
-            return true;
-        }
-        if (g_str_has_prefix(*line, "Block")) {
-            break;
-        }
-    }
-    return false;
+    return S_ISCHR(st.st_mode) ? 0 : -ENOTTY;
 }
 
 ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)

@@ -1,57 +1,70 @@
 /*
- * Host clocks: interpolation between looks at a slow source
+ * Host clocks: interpolation between samples of a slow source
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include "qemu/host-utils.h"
 #include "qemu/timer.h"
-#include "host-clock-os.h"
 #include "host-clock-sampler.h"
 
 #include <math.h>
 
-/* Make up for an error within this time, if that does not take more bending. */
+/* Make up for an error within this time, if that needs no faster slew. */
 #define SLEW_NS         NANOSECONDS_PER_SECOND
 #define SLEW_MAX        (HOST_CLOCK_SLEW_MAX_PPB / 1e9)
 #define RATE_MAX        (HOST_CLOCK_RATE_MAX_PPB / 1e9)
-#define WANDER          (HOST_CLOCK_WANDER_PPB / 1e9)
-/* What is known no better can be no worse by more than a jump. */
-#define OFFSET_KNOWN_NS (2.0 * HOST_CLOCK_JUMP_NS)
+#define RATE_CHANGE     (HOST_CLOCK_RATE_CHANGE_PPB / 1e9)
+#define RATE_UNIT       (1LL << HOST_CLOCK_RATE_SHIFT)
 /* Crystals differ by about as much. */
 #define RATE_KNOWN      (200 / 1e6)
-/* So few looks that disagree are not worth keeping. */
-#define FEW_LOOKS       4
+/* So few samples that disagree are not worth keeping. */
+#define FEW_SAMPLES     4
 /* After a restart, how far the rate may be from what it was before */
 #define RATE_SLACK      (50 / 1e6)
 
-/* Durations are days at most: with parts of 10^-2 the product is in range. */
-static int64_t scale_ppb(int64_t ns, int64_t ppb)
-{
-    return ns / 1000 * ppb / 1000000;
-}
-
 /* The line */
 
-/* The fields are read while they may be written; @lock tells that they were. */
-static int64_t line_at(const HostClockSampler *s, int64_t raw_ns)
+/* Not by way of host-clock-os.h: for most readings this is all that it takes */
+static inline int64_t raw_now(void)
 {
-    int64_t elapsed_ns = MAX(raw_ns - qatomic_read_i64(&s->raw_ns), 0);
-    int64_t slewed_ns = MIN(elapsed_ns, qatomic_read_i64(&s->slew_ns));
+    struct timespec ts;
 
-    return qatomic_read_i64(&s->out_ns) + elapsed_ns +
-           scale_ppb(elapsed_ns, qatomic_read_i64(&s->rate_ppb)) +
-           scale_ppb(slewed_ns, qatomic_read_i64(&s->slew_ppb));
+    clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
+    return ts.tv_sec * NANOSECONDS_PER_SECOND + ts.tv_nsec;
+}
+
+/* The product has 128 bits, so that no time is too long. */
+static inline int64_t scale(int64_t ns, int64_t rate)
+{
+    uint64_t low, high;
+
+    muls64(&low, &high, ns, rate);
+    return high << (64 - HOST_CLOCK_RATE_SHIFT) | low >> HOST_CLOCK_RATE_SHIFT;
+}
+
+/* The fields are read while they may be written; @lock tells that they were. */
+static inline int64_t line_at(const HostClockSampler *s, int64_t raw_ns)
+{
+    bool slewed = raw_ns >= qatomic_read_i64(&s->line[1].raw_ns);
+    const HostClockSegment *l = &s->line[slewed];
+
+    return qatomic_read_i64(&l->ns) +
+           scale(raw_ns - qatomic_read_i64(&l->raw_ns),
+                 qatomic_read_i64(&l->rate));
 }
 
 static int64_t error_at(const HostClockSampler *s, int64_t raw_ns)
 {
-    int64_t elapsed_ns = MAX(raw_ns - qatomic_read_i64(&s->raw_ns), 0);
-    int64_t left_ns = MAX(qatomic_read_i64(&s->slew_ns) - elapsed_ns, 0);
+    int64_t since_ns = raw_ns - qatomic_read_i64(&s->line[0].raw_ns);
+    int64_t left_ns = qatomic_read_i64(&s->line[1].raw_ns) - raw_ns;
+    int64_t slew = qatomic_read_i64(&s->line[0].rate) -
+                   qatomic_read_i64(&s->line[1].rate);
 
     return qatomic_read_i64(&s->error_ns) +
-           scale_ppb(elapsed_ns, qatomic_read_i64(&s->drift_ppb)) +
-           ABS(scale_ppb(left_ns, qatomic_read_i64(&s->slew_ppb)));
+           scale(since_ns, qatomic_read_i64(&s->error_rate)) +
+           scale(MAX(left_ns, 0), ABS(slew));
 }
 
 /*
@@ -59,68 +72,72 @@ static int64_t error_at(const HostClockSampler *s, int64_t raw_ns)
  * still reads the old line reads it before the point where it is bent, and time
  * does not go back from one thread to the next.
  */
-int64_t host_clock_sampler_now_raw(HostClockSampler *s, int64_t *raw_ns,
-                                   int64_t *error_ns)
+int64_t host_clock_sampler_now(HostClockSampler *s)
 {
-    int64_t out_ns;
+    unsigned seq;
+    int64_t ns;
+
+    do {
+        seq = seqlock_read_begin(&s->lock);
+        ns = line_at(s, raw_now());
+    } while (seqlock_read_retry(&s->lock, seq));
+    return ns;
+}
+
+int64_t host_clock_sampler_now_error(HostClockSampler *s, int64_t *error_ns)
+{
+    int64_t raw_ns, ns;
     unsigned seq;
 
     do {
         seq = seqlock_read_begin(&s->lock);
-        *raw_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
-        out_ns = line_at(s, *raw_ns);
-        if (error_ns) {
-            *error_ns = error_at(s, *raw_ns);
-        }
+        raw_ns = raw_now();
+        ns = line_at(s, raw_ns);
+        *error_ns = error_at(s, raw_ns);
     } while (seqlock_read_retry(&s->lock, seq));
-    return out_ns;
-}
-
-int64_t host_clock_sampler_now(HostClockSampler *s, int64_t *error_ns)
-{
-    int64_t raw_ns;
-
-    return host_clock_sampler_now_raw(s, &raw_ns, error_ns);
-}
-
-int64_t host_clock_sampler_error_ns(HostClockSampler *s)
-{
-    int64_t error_ns;
-
-    host_clock_sampler_now(s, &error_ns);
-    return error_ns;
+    return ns;
 }
 
 int64_t host_clock_sampler_raw_at(HostClockSampler *s, int64_t ns)
 {
-    int64_t raw_ns, left_ns;
+    int64_t raw_ns = raw_now(), left_ns = ns - line_at(s, raw_ns);
 
-    left_ns = ns - host_clock_sampler_now_raw(s, &raw_ns, NULL);
-    return raw_ns + left_ns - scale_ppb(left_ns, s->rate_ppb);
+    return raw_ns + left_ns - (int64_t)(left_ns * s->rate);
+}
+
+static void segment_set(HostClockSegment *l, int64_t raw_ns, int64_t ns,
+                        double rate)
+{
+    qatomic_set_i64(&l->raw_ns, raw_ns);
+    qatomic_set_i64(&l->ns, ns);
+    qatomic_set_i64(&l->rate, RATE_UNIT + (int64_t)(rate * RATE_UNIT));
+}
+
+/* Within the critical section, or before anybody reads */
+static void error_set(HostClockSampler *s, double error_ns, double drift)
+{
+    s->drift = drift;
+    qatomic_set_i64(&s->error_ns, error_ns + 1);
+    qatomic_set_i64(&s->error_rate, drift * RATE_UNIT + 1);
 }
 
 /* Bend the line here and now: it goes to where it is off by @phase_ns. */
-static void line_bend(HostClockSampler *s, int64_t phase_ns, int64_t rate_ppb)
+static void line_bend(HostClockSampler *s, double phase_ns, double rate,
+                      double error_ns, double drift)
 {
-    int64_t slew_ns = MAX(SLEW_NS, ABS(phase_ns) / SLEW_MAX);
-    int64_t raw_ns;
+    double slew_ns = MAX(SLEW_NS, fabs(phase_ns) / SLEW_MAX);
+    int64_t raw_ns, end_ns;
 
+    s->rate = rate;
     seqlock_write_begin(&s->lock);
-    raw_ns = MAX(host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW), s->raw_ns);
-    qatomic_set_i64(&s->out_ns, line_at(s, raw_ns));
-    qatomic_set_i64(&s->raw_ns, raw_ns);
-    qatomic_set_i64(&s->rate_ppb, rate_ppb);
-    qatomic_set_i64(&s->slew_ns, slew_ns);
-    qatomic_set_i64(&s->slew_ppb, phase_ns * 1e9 / slew_ns);
-    seqlock_write_end(&s->lock);
-}
-
-static void line_set_error(HostClockSampler *s, int64_t error_ns,
-                           int64_t drift_ppb)
-{
-    seqlock_write_begin(&s->lock);
-    qatomic_set_i64(&s->error_ns, error_ns);
-    qatomic_set_i64(&s->drift_ppb, drift_ppb);
+    raw_ns = raw_now();
+    end_ns = raw_ns + slew_ns;
+    segment_set(&s->line[0], raw_ns, line_at(s, raw_ns),
+                rate + phase_ns / slew_ns);
+    /* The second segment begins where the first, for now without end, is. */
+    qatomic_set_i64(&s->line[1].raw_ns, INT64_MAX);
+    segment_set(&s->line[1], end_ns, line_at(s, end_ns), rate);
+    error_set(s, error_ns, drift);
     seqlock_write_end(&s->lock);
 }
 
@@ -128,46 +145,49 @@ static void line_set_error(HostClockSampler *s, int64_t error_ns,
  * The fit.
  *
  * A line is a point (offset, rate): the source's time less RAW at the latest
- * look, and by which part the source is faster.  Each side of a look's window
- * cuts off a half-plane of lines; what is left of all of them is a convex
- * polygon.
+ * sample, and by which part the source is faster.  Each side of a sample's
+ * window cuts off a half-plane; what is left of all of them is a convex
+ * polygon, the feasible set.
  */
 
-typedef struct Line {
+typedef struct Vertex {
     double offset_ns;
     double rate;
-} Line;
+} Vertex;
 
-typedef struct Lines {
-    /* Each cut adds one corner at most. */
-    Line corner[2 * HOST_CLOCK_LOOKS + 4];
+typedef struct FeasibleSet {
+    /* In order, and room for the next cut, which adds one vertex at most */
+    Vertex vertices[2][2 * HOST_CLOCK_SAMPLES + 4];
+    Vertex *vertex;
     unsigned n;
-} Lines;
+} FeasibleSet;
 
-typedef struct Range {
-    double min, max;
-} Range;
+typedef struct Interval {
+    double min;
+    double max;
+} Interval;
 
 /* Where offset + rate * @at_ns >= @bound_ns, or the other way round */
-static void lines_cut(Lines *lines, int sign, double at_ns, double bound_ns)
+static void feasible_cut(FeasibleSet *f, int sign, double at_ns,
+                         double bound_ns)
 {
-    Line old[ARRAY_SIZE(lines->corner)];
-    unsigned n = lines->n;
+    const Vertex *old = f->vertex;
+    unsigned n = f->n;
 
-    memcpy(old, lines->corner, n * sizeof(*old));
-    lines->n = 0;
+    f->vertex = f->vertices[old == f->vertices[0]];
+    f->n = 0;
     for (unsigned i = 0; i < n; i++) {
-        Line a = old[i], b = old[(i + 1) % n];
+        Vertex a = old[i], b = old[(i + 1) % n];
         double da = sign * (a.offset_ns + a.rate * at_ns - bound_ns);
         double db = sign * (b.offset_ns + b.rate * at_ns - bound_ns);
 
         if (da >= 0) {
-            lines->corner[lines->n++] = a;
+            f->vertex[f->n++] = a;
         }
         if ((da < 0) != (db < 0)) {
             double t = da / (da - db);
 
-            lines->corner[lines->n++] = (Line) {
+            f->vertex[f->n++] = (Vertex) {
                 a.offset_ns + t * (b.offset_ns - a.offset_ns),
                 a.rate + t * (b.rate - a.rate),
             };
@@ -175,204 +195,187 @@ static void lines_cut(Lines *lines, int sign, double at_ns, double bound_ns)
     }
 }
 
-static int64_t look_offset_ns(const HostClockLook *look)
+static int64_t sample_offset_ns(const HostClockSample *sample)
 {
-    return look->ns[0] + (look->ns[1] - look->ns[0]) / 2 - look->raw_ns[1];
+    return sample->ns[0] + (sample->ns[1] - sample->ns[0]) / 2 -
+           sample->raw_ns[1];
 }
 
-/* All lines through the looks' windows; offsets are from the latest look's. */
-static void lines_fit(const HostClockSampler *s, Lines *lines)
+/* All lines through the windows; offsets are from the latest sample's. */
+static void feasible_fit(const HostClockSampler *s, FeasibleSet *f)
 {
-    const HostClockLook *last = &s->looks[s->n_looks - 1];
-    int64_t ref_ns = last->raw_ns[1], base_ns = look_offset_ns(last);
+    const HostClockSample *last = &s->samples[s->n_samples - 1];
+    int64_t ref_ns = last->raw_ns[1], base_ns = sample_offset_ns(last);
     /* More than any window is wide */
     double wide_ns = 10.0 * NANOSECONDS_PER_SECOND;
 
-    *lines = (Lines) { .n = 4, .corner = {
-        { -wide_ns, s->rate_min }, { wide_ns, s->rate_min },
-        { wide_ns, s->rate_max }, { -wide_ns, s->rate_max },
-    } };
-    for (unsigned i = 0; i < s->n_looks; i++) {
-        const HostClockLook *l = &s->looks[i];
-        double slack_ns = 1 + (ref_ns - l->raw_ns[0]) * WANDER;
+    f->vertex = f->vertices[0];
+    f->vertex[0] = (Vertex) { -wide_ns, s->rate_min };
+    f->vertex[1] = (Vertex) { wide_ns, s->rate_min };
+    f->vertex[2] = (Vertex) { wide_ns, s->rate_max };
+    f->vertex[3] = (Vertex) { -wide_ns, s->rate_max };
+    f->n = 4;
+    for (unsigned i = 0; i < s->n_samples; i++) {
+        const HostClockSample *l = &s->samples[i];
+        double slack_ns = 1 + (ref_ns - l->raw_ns[0]) * RATE_CHANGE;
 
-        lines_cut(lines, 1, l->raw_ns[1] - ref_ns,
-                  l->ns[0] - l->raw_ns[1] - base_ns - slack_ns);
-        lines_cut(lines, -1, l->raw_ns[0] - ref_ns,
-                  l->ns[1] - l->raw_ns[0] - base_ns + slack_ns);
+        feasible_cut(f, 1, l->raw_ns[1] - ref_ns,
+                     l->ns[0] - l->raw_ns[1] - base_ns - slack_ns);
+        feasible_cut(f, -1, l->raw_ns[0] - ref_ns,
+                     l->ns[1] - l->raw_ns[0] - base_ns + slack_ns);
     }
 }
 
-static Range lines_offsets(const Lines *lines)
+static void feasible_bounds(const FeasibleSet *f, Interval *offsets,
+                            Interval *rates)
 {
-    Range r = { INFINITY, -INFINITY };
-
-    for (unsigned i = 0; i < lines->n; i++) {
-        r.min = MIN(r.min, lines->corner[i].offset_ns);
-        r.max = MAX(r.max, lines->corner[i].offset_ns);
+    *offsets = *rates = (Interval) { INFINITY, -INFINITY };
+    for (unsigned i = 0; i < f->n; i++) {
+        offsets->min = MIN(offsets->min, f->vertex[i].offset_ns);
+        offsets->max = MAX(offsets->max, f->vertex[i].offset_ns);
+        rates->min = MIN(rates->min, f->vertex[i].rate);
+        rates->max = MAX(rates->max, f->vertex[i].rate);
     }
-    return r;
-}
-
-static Range lines_rates(const Lines *lines)
-{
-    Range r = { INFINITY, -INFINITY };
-
-    for (unsigned i = 0; i < lines->n; i++) {
-        r.min = MIN(r.min, lines->corner[i].rate);
-        r.max = MAX(r.max, lines->corner[i].rate);
-    }
-    return r;
 }
 
 /*
  * Whatever the truth is, nothing is less far from the middle.  But as long as
  * it can be more than @known, it is likely to be near to what it was @before.
  */
-static double pick(Range r, double known, double before)
+static double pick(Interval i, double known, double before)
 {
-    if (r.max - r.min <= known) {
-        return (r.min + r.max) / 2;
+    if (i.max - i.min <= known) {
+        return (i.min + i.max) / 2;
     }
-    return MIN(MAX(before, r.min), r.max);
+    return MIN(MAX(before, i.min), i.max);
 }
 
-static double furthest(Range r, double x)
+static double furthest(Interval i, double x)
 {
-    return MAX(x - r.min, r.max - x);
+    return MAX(x - i.min, i.max - x);
 }
 
-static void keep_looks(HostClockSampler *s, unsigned n)
+/* Samples */
+
+static void keep_samples(HostClockSampler *s, unsigned n)
 {
-    memmove(s->looks, s->looks + s->n_looks - n, n * sizeof(*s->looks));
-    s->n_looks = n;
+    memmove(s->samples, s->samples + s->n_samples - n,
+            n * sizeof(*s->samples));
+    s->n_samples = n;
 }
 
-/* Of several looks that tell the same, the first and the last say it all. */
-static bool is_between(const HostClockSampler *s, const HostClockLook *look)
+/* Of several samples that say the same, the first and the last say it all. */
+static bool is_between(const HostClockSampler *s, const HostClockSample *sample)
 {
-    const HostClockLook *end = s->looks + s->n_looks;
+    const HostClockSample *end = s->samples + s->n_samples;
 
-    return s->n_looks >= 2 && end[-1].ns[0] == look->ns[0] &&
-           end[-2].ns[0] == look->ns[0];
+    return s->n_samples >= 2 && end[-1].ns[0] == sample->ns[0] &&
+           end[-2].ns[0] == sample->ns[0];
 }
 
-static void add_look(HostClockSampler *s, const HostClockLook *look)
+static void add_sample(HostClockSampler *s, const HostClockSample *sample)
 {
-    if (is_between(s, look)) {
-        s->n_looks--;
+    if (is_between(s, sample)) {
+        s->n_samples--;
     }
-    if (s->n_looks == HOST_CLOCK_LOOKS) {
-        keep_looks(s, HOST_CLOCK_LOOKS - 1);
+    if (s->n_samples == HOST_CLOCK_SAMPLES) {
+        keep_samples(s, HOST_CLOCK_SAMPLES - 1);
     }
-    s->looks[s->n_looks++] = *look;
+    s->samples[s->n_samples++] = *sample;
 }
 
-/* Forget the looks; of the rate, what it was about. */
-static void restart(HostClockSampler *s)
+/* Of what is forgotten, the rate is not: it was about what it is. */
+static void keep_rate(HostClockSampler *s)
 {
-    double rate = s->rate_ppb / 1e9;
-    double slack = s->n_looks > 2 ? RATE_SLACK + s->drift_ppb / 1e9 : RATE_MAX;
+    double slack = s->n_samples > 2 ? RATE_SLACK + s->drift : RATE_MAX;
 
-    s->rate_min = MAX(rate - slack, -RATE_MAX);
-    s->rate_max = MIN(rate + slack, RATE_MAX);
-    s->n_looks = 0;
-    s->is_lost = true;
+    s->rate_min = MAX(s->rate - slack, -RATE_MAX);
+    s->rate_max = MIN(s->rate + slack, RATE_MAX);
 }
 
-/* Follow @lines.  The line's own offset is @own_ns. */
-static HostClockLookResult follow(HostClockSampler *s, const Lines *lines,
-                                  double own_ns, int64_t *jump_ns)
+/* Follow the source.  The line's own offset is @own_ns. */
+static HostClockSampleResult follow(HostClockSampler *s, const FeasibleSet *f,
+                                    double own_ns, double known_ns,
+                                    int64_t *step_ns)
 {
-    Range offsets = lines_offsets(lines), rates = lines_rates(lines);
-    double offset_ns = pick(offsets, OFFSET_KNOWN_NS, own_ns);
-    double rate = pick(rates, RATE_KNOWN, s->rate_ppb / 1e9);
-    double drift = furthest(rates, rate) + WANDER;
-    HostClockLookResult result = HOST_CLOCK_LOOK_FITS;
-    double phase_ns = offset_ns - own_ns;
+    HostClockSampleResult result = HOST_CLOCK_SAMPLE_CONSISTENT;
+    Interval offsets, rates;
+    double offset_ns, phase_ns, rate;
 
-    if (s->is_lost && offsets.max - offsets.min > OFFSET_KNOWN_NS) {
+    feasible_bounds(f, &offsets, &rates);
+    offset_ns = pick(offsets, 2 * known_ns, own_ns);
+    rate = pick(rates, RATE_KNOWN, s->rate);
+    phase_ns = offset_ns - own_ns;
+    if (s->is_lost && offsets.max - offsets.min > 2 * known_ns) {
         /* There is nothing to steer by yet. */
-        result = HOST_CLOCK_LOOK_UNCLEAR;
+        result = HOST_CLOCK_SAMPLE_AMBIGUOUS;
         offset_ns = own_ns;
         phase_ns = 0;
-    } else if (s->is_lost && fabs(phase_ns) > HOST_CLOCK_JUMP_NS) {
-        result = HOST_CLOCK_LOOK_JUMPED;
-        *jump_ns = phase_ns;
+    } else if (s->is_lost && fabs(phase_ns) > HOST_CLOCK_STEP_MIN_NS) {
+        result = HOST_CLOCK_SAMPLE_STEPPED;
+        *step_ns = phase_ns;
         phase_ns = 0;
     }
-    s->is_lost = result == HOST_CLOCK_LOOK_UNCLEAR;
-    line_bend(s, phase_ns, rate * 1e9);
-    line_set_error(s, furthest(offsets, offset_ns) + 1, drift * 1e9 + 1);
+    s->is_lost = result == HOST_CLOCK_SAMPLE_AMBIGUOUS;
+    line_bend(s, phase_ns, rate, furthest(offsets, offset_ns),
+              furthest(rates, rate) + RATE_CHANGE);
     return result;
 }
 
-HostClockLookResult host_clock_sampler_look(HostClockSampler *s,
-                                            const HostClockLook *look,
-                                            int64_t *jump_ns)
+HostClockSampleResult host_clock_sampler_add(HostClockSampler *s,
+                                             const HostClockSample *sample,
+                                             int64_t known_ns,
+                                             int64_t *step_ns)
 {
-    int64_t own_ns = line_at(s, look->raw_ns[1]) - look->raw_ns[1] -
-                     look_offset_ns(look);
-    Lines lines;
+    int64_t own_ns = line_at(s, sample->raw_ns[1]) - sample->raw_ns[1] -
+                     sample_offset_ns(sample);
+    FeasibleSet f;
 
-    add_look(s, look);
-    lines_fit(s, &lines);
-    /* If it has not jumped, its rate has changed, and the latest looks agree */
-    while (!lines.n && s->n_looks > FEW_LOOKS) {
-        keep_looks(s, s->n_looks / 2);
-        lines_fit(s, &lines);
+    add_sample(s, sample);
+    feasible_fit(s, &f);
+    if (!f.n) {
+        keep_rate(s);
     }
-    if (!lines.n) {
-        restart(s);
-        add_look(s, look);
-        lines_fit(s, &lines);
+    /* If it has not stepped, its rate has changed: the latest samples agree. */
+    while (!f.n && s->n_samples > 1) {
+        s->is_lost = s->n_samples <= FEW_SAMPLES;
+        keep_samples(s, s->is_lost ? 1 : s->n_samples / 2);
+        feasible_fit(s, &f);
     }
-    return follow(s, &lines, own_ns, jump_ns);
+    return follow(s, &f, own_ns, known_ns, step_ns);
 }
 
-void host_clock_sampler_settle(HostClockSampler *s)
+void host_clock_sampler_start(HostClockSampler *s,
+                              const HostClockSample *sample)
 {
-    const HostClockLook *last = &s->looks[s->n_looks - 1];
-    int64_t raw_ns = last->raw_ns[1], ns;
-    Range offsets;
-    Lines lines;
-
-    lines_fit(s, &lines);
-    offsets = lines_offsets(&lines);
-    ns = raw_ns + look_offset_ns(last) + (offsets.min + offsets.max) / 2;
-    host_clock_sampler_skip(s, ns - line_at(s, raw_ns));
-    s->is_lost = false;
-    line_set_error(s, (offsets.max - offsets.min) / 2 + 1, s->drift_ppb);
-}
-
-void host_clock_sampler_start(HostClockSampler *s, const HostClockLook *look)
-{
-    int64_t width_ns = look->ns[1] - look->ns[0] +
-                       look->raw_ns[1] - look->raw_ns[0];
+    int64_t width_ns = sample->ns[1] - sample->ns[0] +
+                       sample->raw_ns[1] - sample->raw_ns[0];
+    int64_t raw_ns = sample->raw_ns[1];
 
     memset(s, 0, sizeof(*s));
     seqlock_init(&s->lock);
-    s->raw_ns = look->raw_ns[1];
-    s->out_ns = look->raw_ns[1] + look_offset_ns(look);
-    s->error_ns = width_ns;
-    s->drift_ppb = HOST_CLOCK_RATE_MAX_PPB;
+    segment_set(&s->line[0], raw_ns, raw_ns + sample_offset_ns(sample), 0);
+    segment_set(&s->line[1], raw_ns, raw_ns + sample_offset_ns(sample), 0);
+    error_set(s, width_ns, RATE_MAX);
     s->rate_min = -RATE_MAX;
     s->rate_max = RATE_MAX;
-    s->is_lost = width_ns > OFFSET_KNOWN_NS;
-    add_look(s, look);
+    s->is_lost = width_ns > HOST_CLOCK_STEP_MIN_NS;
+    add_sample(s, sample);
 }
 
-void host_clock_sampler_relabel(HostClockSampler *s, int64_t ns)
+void host_clock_sampler_discard_step(HostClockSampler *s, int64_t ns)
 {
-    for (unsigned i = 0; i < s->n_looks; i++) {
-        s->looks[i].ns[0] -= ns;
-        s->looks[i].ns[1] -= ns;
+    for (unsigned i = 0; i < s->n_samples; i++) {
+        s->samples[i].ns[0] -= ns;
+        s->samples[i].ns[1] -= ns;
     }
 }
 
-void host_clock_sampler_skip(HostClockSampler *s, int64_t ns)
+void host_clock_sampler_apply_step(HostClockSampler *s, int64_t ns)
 {
     seqlock_write_begin(&s->lock);
-    qatomic_set_i64(&s->out_ns, s->out_ns + ns);
+    for (int i = 0; i < ARRAY_SIZE(s->line); i++) {
+        qatomic_set_i64(&s->line[i].ns, s->line[i].ns + ns);
+    }
     seqlock_write_end(&s->lock);
 }

@@ -1,19 +1,20 @@
 /*
- * Host clocks: interpolation between looks at a slow source
+ * Host clocks: interpolation between samples of a slow source
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A device that is slow to read, or that counts in seconds, is looked at now
- * and then.  In between its time is a straight line over CLOCK_MONOTONIC_RAW,
- * which nobody slews.
+ * A device that is slow to read, or that counts in seconds, is sampled now and
+ * then.  In between its time is a straight line over CLOCK_MONOTONIC_RAW, which
+ * nobody slews.
  *
- * A look says no more than it knows: at some instant between two readings of
+ * A sample says no more than it knows: at some instant between two readings of
  * RAW the source's time lay between two bounds.  The lines that pass through
- * the windows of all looks of the last minutes are what the source can have
- * done; the sampler takes one from their middle, and the distance to the
- * outermost is its error.  So a look that comes late, or not at all, does no
- * harm, and the error is a bound, not an estimate, as long as the rate of the
- * source changes by no more than HOST_CLOCK_WANDER_PPB within those minutes.
+ * the windows of all samples of the last minutes are what the source can have
+ * done, the feasible set.  The sampler takes one from its middle, and the
+ * distance to the outermost is its error.  So a sample that comes late, or not
+ * at all, does no harm, and the error is a bound, not an estimate, as long as
+ * the rate of the source changes by no more than HOST_CLOCK_RATE_CHANGE_PPB
+ * within those minutes.
  *
  * The line never jumps and never goes back: what it is off by is made up for by
  * running faster or slower for a while.
@@ -26,152 +27,105 @@
 
 /* A crystal is some hundred ppm off, a badly calibrated RAW some thousand. */
 #define HOST_CLOCK_RATE_MAX_PPB     5000000
-/* The kernel bends its own clocks by no more than this. */
+/* The kernel slews its own clocks by no more than this. */
 #define HOST_CLOCK_SLEW_MAX_PPB     500000
-/* What temperature does to the rates of two crystals within the looks' time */
-#define HOST_CLOCK_WANDER_PPB       1000
+/* What temperature does to the rates of two crystals within some minutes */
+#define HOST_CLOCK_RATE_CHANGE_PPB  1000
 /* Who is further off has not drifted: it was set, stopped or reset. */
-#define HOST_CLOCK_JUMP_NS          (5 * 1000 * 1000)
+#define HOST_CLOCK_STEP_MIN_NS      (5 * 1000 * 1000)
 
-#define HOST_CLOCK_LOOKS            256
+#define HOST_CLOCK_SAMPLES          256
+#define HOST_CLOCK_RATE_SHIFT       40
 
 /**
- * HostClockLook: what one look at a source tells
- * @raw_ns: CLOCK_MONOTONIC_RAW before and after the look, in ns
+ * HostClockSample: what one reading of a source tells
+ * @raw_ns: CLOCK_MONOTONIC_RAW before and after the reading, in ns
  * @ns: at some instant in between, the source's time was not before the first
  *      and not after the second of these, in ns
  */
-typedef struct HostClockLook {
+typedef struct HostClockSample {
     int64_t raw_ns[2];
     int64_t ns[2];
-} HostClockLook;
+} HostClockSample;
 
-/**
- * HostClockLookResult:
- * @HOST_CLOCK_LOOK_FITS: the source is where it was expected
- * @HOST_CLOCK_LOOK_UNCLEAR: it is not, and by how much is not known yet; the
- *                           line goes on as before
- * @HOST_CLOCK_LOOK_JUMPED: it has jumped; the caller must either relabel or
- *                          skip
- */
-typedef enum HostClockLookResult {
-    HOST_CLOCK_LOOK_FITS,
-    HOST_CLOCK_LOOK_UNCLEAR,
-    HOST_CLOCK_LOOK_JUMPED,
-} HostClockLookResult;
+/* How does a sample compare with those before? */
+typedef enum HostClockSampleResult {
+    /* The source is where it was expected. */
+    HOST_CLOCK_SAMPLE_CONSISTENT,
+    /* By how much it is not is not known yet; the line goes on as before. */
+    HOST_CLOCK_SAMPLE_AMBIGUOUS,
+    /* It has stepped; the caller must either discard or apply the step. */
+    HOST_CLOCK_SAMPLE_STEPPED,
+} HostClockSampleResult;
 
-/**
- * HostClockSampler: the line and the looks that it follows
- * @lock: protects the line, which any thread reads
- * @raw_ns: CLOCK_MONOTONIC_RAW where the line was last bent
- * @out_ns: what the sampler said at that moment
- * @rate_ppb: how much faster than RAW it runs, in parts per billion
- * @slew_ppb: added to @rate_ppb for @slew_ns, to make up for an error
- * @error_ns: half-width of the interval that held the true time at @raw_ns
- * @drift_ppb: by how much the true rate may differ from @rate_ppb
- * @looks: the last looks, in order; one thread only, as all that follows
- * @n_looks: how many there are
- * @is_lost: where the source is has nothing to do with where the line is
- * @rate_min: the source runs no slower against RAW than by this part
- * @rate_max: and no faster
- */
-typedef struct HostClockSampler {
-    QemuSeqLock lock;
+/* From @raw_ns on, where it is @ns, a line of slope @rate / 2^RATE_SHIFT */
+typedef struct HostClockSegment {
     aligned_int64_t raw_ns;
-    aligned_int64_t out_ns;
-    aligned_int64_t rate_ppb;
-    aligned_int64_t slew_ppb;
-    aligned_int64_t slew_ns;
-    aligned_int64_t error_ns;
-    aligned_int64_t drift_ppb;
+    aligned_int64_t ns;
+    aligned_int64_t rate;
+} HostClockSegment;
 
-    HostClockLook looks[HOST_CLOCK_LOOKS];
-    unsigned n_looks;
+typedef struct HostClockSampler {
+    /* Protects the line, which any thread reads */
+    QemuSeqLock lock;
+    /* Where it makes up for an error, and from then on */
+    HostClockSegment line[2];
+    /* Error where it begins, and how fast it grows, in units as above */
+    aligned_int64_t error_ns;
+    aligned_int64_t error_rate;
+
+    /* The latest samples, in order.  One thread only, as all that follows */
+    HostClockSample samples[HOST_CLOCK_SAMPLES];
+    unsigned n_samples;
+    /* Where the source is has nothing to do with where the line is. */
     bool is_lost;
+    /* By which part the source is faster than RAW, how well that is known */
+    double rate;
+    double drift;
+    /* and what it can be at all */
     double rate_min;
     double rate_max;
 } HostClockSampler;
 
-/**
- * host_clock_sampler_start: begin
- * @s: a sampler nobody reads yet
- * @look: the first look; the line starts from its middle
+/*
+ * Any thread reads the sampler, and never sees its time go back; one thread
+ * calls the rest, the first time before anybody reads.  The error is the
+ * half-width of the interval that holds the source's true time.
  */
-void host_clock_sampler_start(HostClockSampler *s, const HostClockLook *look);
+int64_t host_clock_sampler_now(HostClockSampler *s);
+int64_t host_clock_sampler_now_error(HostClockSampler *s, int64_t *error_ns);
+
+/* Begin in the middle of the first sample */
+void host_clock_sampler_start(HostClockSampler *s,
+                              const HostClockSample *sample);
 
 /**
- * host_clock_sampler_now: what does the sampler say
- * @s: a sampler; any thread
- * @error_ns: if not NULL, half-width of the interval that holds the source's
- *            true time, in ns
- *
- * Returns: time in ns; no thread ever sees it go back
+ * host_clock_sampler_add: take a sample into account
+ * @s: a sampler
+ * @sample: a sample, later than all before
+ * @known_ns: how well the source has to be known after a step
+ * @step_ns: with HOST_CLOCK_SAMPLE_STEPPED, by how much; negative: back
  */
-int64_t host_clock_sampler_now(HostClockSampler *s, int64_t *error_ns);
+HostClockSampleResult host_clock_sampler_add(HostClockSampler *s,
+                                             const HostClockSample *sample,
+                                             int64_t known_ns,
+                                             int64_t *step_ns);
 
 /**
- * host_clock_sampler_now_raw: the same, and when that was
- * @s: a sampler; any thread
- * @raw_ns: CLOCK_MONOTONIC_RAW in ns
- * @error_ns: as above
- *
- * Returns: time in ns
- */
-int64_t host_clock_sampler_now_raw(HostClockSampler *s, int64_t *raw_ns,
-                                   int64_t *error_ns);
-
-/**
- * host_clock_sampler_look: take a look into account
- * @s: a sampler; one thread at a time
- * @look: a look, later than all before
- * @jump_ns: with HOST_CLOCK_LOOK_JUMPED, by how much; negative: it went back
- *
- * Returns: how it compares with what was expected
- */
-HostClockLookResult host_clock_sampler_look(HostClockSampler *s,
-                                            const HostClockLook *look,
-                                            int64_t *jump_ns);
-
-/**
- * host_clock_sampler_settle: make do with what is known
- * @s: a sampler nobody reads yet, of which the last look was unclear
- *
- * The line goes to the middle of where the source can be.  What it is off by is
- * made up for when more is known.
- */
-void host_clock_sampler_settle(HostClockSampler *s);
-
-/**
- * host_clock_sampler_relabel: the source has jumped, the sampler does not
- * @s: a sampler; one thread at a time
+ * host_clock_sampler_discard_step: the source has stepped, the line does not
+ * @s: a sampler
  * @ns: from now on the caller subtracts this from what the source says
  */
-void host_clock_sampler_relabel(HostClockSampler *s, int64_t ns);
+void host_clock_sampler_discard_step(HostClockSampler *s, int64_t ns);
 
 /**
- * host_clock_sampler_skip: jump with the source
- * @s: a sampler; one thread at a time
- * @ns: by how much; negative only while nobody reads the sampler yet
- *
- * For a source that says that time has passed which RAW did not count.
+ * host_clock_sampler_apply_step: time has passed that RAW did not count
+ * @s: a sampler
+ * @ns: how much; negative only while nobody reads the sampler yet
  */
-void host_clock_sampler_skip(HostClockSampler *s, int64_t ns);
+void host_clock_sampler_apply_step(HostClockSampler *s, int64_t ns);
 
-/**
- * host_clock_sampler_raw_at: when will the source say @ns
- * @s: a sampler; one thread at a time
- * @ns: a time of the source's, not far from now
- *
- * Returns: CLOCK_MONOTONIC_RAW in ns
- */
+/* CLOCK_MONOTONIC_RAW when the source will say @ns */
 int64_t host_clock_sampler_raw_at(HostClockSampler *s, int64_t ns);
-
-/**
- * host_clock_sampler_error_ns: how well is the source's time known now
- * @s: a sampler; any thread
- *
- * Returns: half-width of the interval in ns
- */
-int64_t host_clock_sampler_error_ns(HostClockSampler *s);
 
 #endif /* HW_RTC_HOST_CLOCK_SAMPLER_H */

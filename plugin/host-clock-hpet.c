@@ -11,15 +11,20 @@
  * Privilege:    /dev/hpet must be readable, or be given as fd=
  * Failures:     a counter that stands still, or is set, makes a holdover
  *
- * The counter is looked at every few seconds, and interpolated in between; with
- * sampling=off it is read each time.  See host-clock-hpet-looks.c.
+ * The kernel lets nobody read the counter who does not have the device open,
+ * and that takes a comparator, of which there are few; a mapping keeps the
+ * device open (drivers/char/hpet.c).  So the counter is mapped for a sample,
+ * which takes some microseconds.
+ *
+ * See the IA-PC HPET specification 1.0a, section 2.3: General Capabilities and
+ * ID Register (2.3.4), Main Counter Register (2.3.7).
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/host-utils.h"
 #include "qemu/module.h"
-#include "qemu/timer.h"
-#include "host-clock-hpet.h"
+#include "host-clock-sampled.h"
 
 #include <sys/ioctl.h>
 #include <linux/hpet.h>
@@ -28,163 +33,154 @@
 #define HPET_MAJOR          10
 #define HPET_MINOR          228
 
-/* With sampling=off, more than looks at the same counter can differ by */
-#define DIRECT_SLACK_NS     (100 * SCALE_US)
+#define REG_CAPABILITIES    0x00
+#define REG_COUNTER         0xf0
+#define CAP_COUNTER_64      (1 << 13)
+#define PERIOD_MIN_FS       100000
+#define PERIOD_MAX_FS       100000000
+#define FS_PER_NS           1000000
+/* Decades; who is further off was set, and by how much does not matter */
+#define TICKS_MAX           (1LL << 53)
 
-/* Readings */
+/* A reading that was interrupted is taken again. */
+#define READ_TRIES          5
+#define READ_GOOD_NS        5000
+
+#define TYPE_HOST_CLOCK_HPET HOST_CLOCK_PREFIX "hpet"
+
+OBJECT_DECLARE_SIMPLE_TYPE(HostClockHpet, HOST_CLOCK_HPET)
+
+struct HostClockHpet {
+    HostClockSampled parent_obj;
+
+    uint32_t period_fs;
+    /* It has 64 bits, and they can be read at once. */
+    bool is_64;
+    /* The counter at the last sample, how far it had come, and when that was */
+    uint64_t count;
+    int64_t ticks;
+    int64_t raw_ns;
+};
+
+static uint64_t read_counter(HostClockHpet *h, const void *regs)
+{
+    uint64_t count = host_clock_os_dev_load64(regs, REG_COUNTER);
+
+    return h->is_64 ? count : (uint32_t)count;
+}
 
 /*
- * The counter, unless it was set or stands still: then it is not where the line
- * says that it must be, which goes on.
+ * RAW tells how often a counter of 32 bits has wrapped, so that nobody has to
+ * sample it in time.
  */
-static int64_t hpet_read_counter(HostClockHpet *h, int64_t *error_ns)
+static int64_t ticks_since_last(HostClockHpet *h, uint64_t count,
+                                int64_t raw_ns)
 {
-    int64_t line_error_ns;
-    int64_t ns = hpet_counter_read(&h->counter, error_ns);
-    int64_t line_ns = host_clock_sampler_now(&h->sampler, &line_error_ns);
+    int64_t ticks = count - h->count;
 
-    if (ns > line_ns + line_error_ns + DIRECT_SLACK_NS ||
-        ns < line_ns - line_error_ns - *error_ns - DIRECT_SLACK_NS) {
-        ns = line_ns;
-        *error_ns = line_error_ns;
+    if (!h->is_64) {
+        int64_t expected = muldiv64(raw_ns - h->raw_ns, FS_PER_NS,
+                                    h->period_fs);
+
+        ticks = (uint32_t)ticks;
+        ticks += ROUND_DOWN(MAX(expected - ticks, 0) + INT32_MAX, 1LL << 32);
     }
-    stat64_max(&h->floor, ns);
-    return stat64_get(&h->floor);
+    return MIN(MAX(ticks, -TICKS_MAX), TICKS_MAX);
 }
 
-static void hpet_read_both(HostClockHpet *h, HostClockReading *r)
+static int64_t ticks_to_ns(HostClockHpet *h, int64_t ticks)
 {
-    int64_t before_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-    int64_t after_ns;
-
-    r->mono_ns = h->sampling ?
-                 host_clock_sampler_now(&h->sampler, &r->error_ns) :
-                 hpet_read_counter(h, &r->error_ns);
-    after_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-    r->wall_ns = after_ns;
-    r->error_ns += MAX(after_ns - before_ns, 0);
+    return ticks < 0 ? -muldiv64(-ticks, h->period_fs, FS_PER_NS) :
+                       muldiv64(ticks, h->period_fs, FS_PER_NS);
 }
 
-static int64_t hpet_read_mono(HostClock *hc)
+static void hpet_read(HostClockHpet *h, const void *regs, HostClockSample *best)
 {
-    HostClockHpet *h = (HostClockHpet *)hc;
-    int64_t error_ns;
+    int64_t best_ns = INT64_MAX;
+    /* The first access to a new mapping takes longer than the rest. */
+    uint64_t best_count = read_counter(h, regs);
 
-    return h->sampling ? host_clock_sampler_now(&h->sampler, NULL) :
-                         hpet_read_counter(h, &error_ns);
+    for (int i = 0; i < READ_TRIES && best_ns > READ_GOOD_NS; i++) {
+        int64_t before_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
+        uint64_t count = read_counter(h, regs);
+        int64_t after_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
+
+        if (after_ns - before_ns < best_ns) {
+            best_ns = after_ns - before_ns;
+            best_count = count;
+            best->raw_ns[0] = before_ns;
+            best->raw_ns[1] = after_ns;
+        }
+    }
+    if (h->raw_ns) {
+        h->ticks += ticks_since_last(h, best_count, best->raw_ns[0]);
+    }
+    h->count = best_count;
+    h->raw_ns = best->raw_ns[0];
+    best->ns[0] = ticks_to_ns(h, h->ticks);
+    best->ns[1] = ticks_to_ns(h, h->ticks + 1) + 1;
 }
 
-static int hpet_read(HostClock *hc, HostClockParts parts, HostClockReading *r)
+static int hpet_check(HostClockHpet *h, const void *regs, Error **errp)
 {
-    HostClockHpet *h = (HostClockHpet *)hc;
+    uint64_t cap = host_clock_os_dev_load64(regs, REG_CAPABILITIES);
 
-    switch (parts) {
-    case HOST_CLOCK_MONO:
-        r->mono_ns = h->sampling ? host_clock_sampler_now(&h->sampler, NULL) :
-                                   hpet_read_counter(h, &r->error_ns);
-        break;
-    case HOST_CLOCK_WALL:
-        r->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-        break;
-    case HOST_CLOCK_BOTH:
-        hpet_read_both(h, r);
-        break;
+    h->period_fs = cap >> 32;
+    h->is_64 = sizeof(void *) == 8 && (cap & CAP_COUNTER_64);
+    if (h->period_fs < PERIOD_MIN_FS || h->period_fs > PERIOD_MAX_FS) {
+        error_setg(errp, "%s is not an HPET: its period is %" PRIu32 " fs, not "
+                   "%d to %d", HOST_CLOCK_SAMPLED(h)->name, h->period_fs,
+                   PERIOD_MIN_FS, PERIOD_MAX_FS);
+        return -EINVAL;
     }
     return 0;
 }
 
-/* The alarm */
-
-static int hpet_set_rate(HostClockDev *dev, uint32_t hz)
+static int hpet_map(HostClockSampled *s, size_t len, const void **regs,
+                    Error **errp)
 {
-    return host_clock_os_dev_ioctl(dev->fd, HPET_IRQFREQ,
-                                   (void *)(uintptr_t)hz);
-}
+    ERRP_GUARD();
+    struct hpet_info info;
+    int fd = host_clock_sampled_fd(s, errp), ret;
 
-static int hpet_enable(HostClockDev *dev, bool on)
-{
-    return host_clock_os_dev_ioctl(dev->fd, on ? HPET_IE_ON : HPET_IE_OFF,
-                                   NULL);
-}
-
-static char *hpet_limit_file(HostClockDev *dev)
-{
-    return g_strdup("/proc/sys/dev/hpet/max-user-freq");
-}
-
-/* Who takes the last comparator keeps others from looking at the counter. */
-static bool hpet_is_last_comparator(HostClockDev *dev)
-{
-    int fd = host_clock_os_dev_open(dev->name, NULL);
-
-    if (fd >= 0) {
-        host_clock_os_dev_close(fd);
+    if (fd < 0) {
+        if (fd == -EBUSY) {
+            error_append_hint(errp, "All comparators of the HPET are in use, "
+                              "or the host has none.\n");
+        }
+        return fd;
     }
-    return fd == -EBUSY;
-}
-
-/* Keep the device, if that is wanted and does no harm.  fd= takes any. */
-static void hpet_hold(HostClockHpet *h)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(h);
-    bool alarm = dev->alarm == HOST_CLOCK_ALARM_DEVICE;
-
-    if (!dev->fdname && (alarm || !h->sampling) &&
-        hpet_is_last_comparator(dev)) {
-        host_clock_dev_degrade(dev, "%s cannot be had: %s has one comparator "
-                               "left, which other VMs need; fd= would take it",
-                               alarm ? "alarm=device" : "sampling=off",
-                               dev->name);
-        h->sampling = true;
-    } else if (alarm) {
-        host_clock_dev_start_alarm(dev);
+    ret = host_clock_os_dev_ioctl(fd, HPET_INFO, &info);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "%s is not an HPET", s->name);
+        return ret;
     }
-    hpet_detach_unless_held(h);
-}
-
-/* Opening and closing */
-
-static bool hpet_open(HostClock *hc, Error **errp)
-{
-    HostClockHpet *h = HOST_CLOCK_HPET(hc);
-
-    h->timer = host_clock_os_timer_new(HOST_CLOCK_OS_MONOTONIC, hpet_timer, h,
-                                       errp);
-    if (!h->timer) {
-        return false;
+    ret = host_clock_os_dev_map(fd, len, regs);
+    if (ret == -EACCES || ret == -ENOSYS) {
+        error_setg(errp, "the kernel does not let %s be mapped: hpet_mmap=1 on "
+                   "its command line would allow it", s->name);
+    } else if (ret < 0) {
+        error_setg_errno(errp, -ret, "cannot map %s", s->name);
     }
-    if (!hpet_start_looks(h, errp)) {
-        host_clock_os_timer_free(h->timer);
-        return false;
+    return ret;
+}
+
+static int hpet_sample(HostClockSampled *s, HostClockSample *sample,
+                       Error **errp)
+{
+    size_t len = qemu_real_host_page_size();
+    const void *regs;
+    int ret = hpet_map(s, len, &regs, errp);
+
+    if (ret < 0) {
+        return ret;
     }
-    hpet_hold(h);
-    return true;
-}
-
-static void hpet_close(HostClock *hc)
-{
-    host_clock_os_timer_free(HOST_CLOCK_HPET(hc)->timer);
-    hpet_detach(HOST_CLOCK_HPET(hc));
-}
-
-/* The class */
-
-static HostClockMethod hpet_method(HostClock *hc)
-{
-    return HOST_CLOCK_HPET(hc)->sampling ? HOST_CLOCK_METHOD_SAMPLED :
-                                           HOST_CLOCK_METHOD_DIRECT;
-}
-
-static bool hpet_get_sampling(Object *obj, Error **errp)
-{
-    return HOST_CLOCK_HPET(obj)->sampling;
-}
-
-static void hpet_set_sampling(Object *obj, bool value, Error **errp)
-{
-    if (host_clock_dev_may_set(HOST_CLOCK_DEV(obj), "sampling", errp)) {
-        HOST_CLOCK_HPET(obj)->sampling = value;
+    ret = hpet_check(HOST_CLOCK_HPET(s), regs, errp);
+    if (ret == 0) {
+        hpet_read(HOST_CLOCK_HPET(s), regs, sample);
     }
+    host_clock_os_dev_unmap(regs, len);
+    return ret;
 }
 
 static bool hpet_is_kind(const HostClockOsDevId *id)
@@ -192,51 +188,32 @@ static bool hpet_is_kind(const HostClockOsDevId *id)
     return id->major == HPET_MAJOR && id->minor == HPET_MINOR;
 }
 
-static void hpet_init(Object *obj)
-{
-    HOST_CLOCK_HPET(obj)->sampling = true;
-}
-
 static void hpet_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
-    HostClockDevClass *dk = HOST_CLOCK_DEV_CLASS(oc);
+    HostClockSampledClass *sk = HOST_CLOCK_SAMPLED_CLASS(oc);
 
     k->description = "main counter of the host's HPET";
     k->rating = 300;
-    k->wall_is_realtime = true;
-    k->mono_is_trusted = true;
-    k->open = hpet_open;
-    k->close = hpet_close;
-    k->read = hpet_read;
-    k->read_mono = hpet_read_mono;
-    k->method = hpet_method;
-    dk->default_device = "/dev/hpet";
-    dk->kind = "an HPET";
-    dk->alarm_hz_max = 8192;
-    dk->is_kind = hpet_is_kind;
-    dk->limit_file = hpet_limit_file;
-    dk->set_rate = hpet_set_rate;
-    dk->enable = hpet_enable;
-
-    object_class_property_add_bool(oc, "sampling", hpet_get_sampling,
-                                   hpet_set_sampling);
-    object_class_property_set_description(oc, "sampling",
-        "interpolate between looks at the device");
+    sk->default_device = "/dev/hpet";
+    sk->kind = "an HPET";
+    sk->is_kind = hpet_is_kind;
+    sk->sample = hpet_sample;
+    sk->interval_ns = 16 * NANOSECONDS_PER_SECOND;
+    sk->alarm_rate = HPET_IRQFREQ;
+    sk->alarm_on = HPET_IE_ON;
+    sk->alarm_off = HPET_IE_OFF;
+    sk->is_shared = true;
 }
 
-static const TypeInfo hpet_info = {
-    .name = TYPE_HOST_CLOCK_HPET,
-    .parent = TYPE_HOST_CLOCK_DEV,
-    .instance_size = sizeof(HostClockHpet),
-    .instance_init = hpet_init,
-    .class_init = hpet_class_init,
+static const TypeInfo hpet_types[] = {
+    {
+        .name = TYPE_HOST_CLOCK_HPET,
+        .parent = TYPE_HOST_CLOCK_SAMPLED,
+        .instance_size = sizeof(HostClockHpet),
+        .class_init = hpet_class_init,
+    },
 };
 module_obj("host-clock-hpet");
 
-static void hpet_register_types(void)
-{
-    type_register_static(&hpet_info);
-}
-
-type_init(hpet_register_types)
+DEFINE_TYPES(hpet_types)

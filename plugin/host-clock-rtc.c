@@ -7,116 +7,162 @@
  * Epoch:        mono: 0 when it is opened; wall: the RTC's calendar
  * Host suspend: mono and wall go on
  * Step:         mono does not notice it; wall jumps when somebody sets the RTC
- * Privilege:    sysfs is enough for the time; for update interrupts the device
- *               must be readable, or be given as fd=
+ * Privilege:    none; without sysfs, and for interrupts, the device must be
+ *               readable, or be given as fd=
  * Failures:     an RTC that is gone, or whose calendar is no date, makes a
  *               holdover
  *
- * How it is looked at is in host-clock-rtc-looks.c.
+ * One process at a time can have the device open.  The files in sysfs can be
+ * read while another has it, so that neither hwclock nor any VM is in the way
+ * of the others; see Documentation/ABI/testing/rtc-cdev and
+ * Documentation/admin-guide/rtc.rst of the kernel.
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/cutils.h"
 #include "qemu/module.h"
-#include "host-clock-rtc.h"
-#include "host-clock-rtc-calendar.h"
+#include "host-clock-sampled.h"
 
 #include <sys/ioctl.h>
 #include <linux/rtc.h>
 
-/* Readings */
+#define SECOND_NS   NANOSECONDS_PER_SECOND
+/* Sums of wall time and of what passes while QEMU runs stay in range. */
+#define UTC_MAX_S   (INT64_MAX / SECOND_NS - 365 * 86400LL)
 
-static int rtc_read(HostClock *hc, HostClockParts parts, HostClockReading *rd)
+#define TYPE_HOST_CLOCK_RTC HOST_CLOCK_PREFIX "rtc"
+
+OBJECT_DECLARE_SIMPLE_TYPE(HostClockRtc, HOST_CLOCK_RTC)
+
+struct HostClockRtc {
+    HostClockSampled parent_obj;
+
+    OnOffAuto utc;
+    bool is_local;
+    bool by_sysfs;
+};
+
+/* The calendar */
+
+/* The third line of /etc/adjtime; see hwclock(8). */
+static bool host_keeps_local_time(void)
 {
-    HostClockRtc *r = (HostClockRtc *)hc;
-    int64_t *error_ns = parts == HOST_CLOCK_BOTH ? &rd->error_ns : NULL;
+    char text[256];
 
-    rd->mono_ns = host_clock_sampler_now(&r->sampler, error_ns);
-    rd->wall_ns = rd->mono_ns + stat64_get(&r->wall_offset_ns);
+    return host_clock_os_read_file("/etc/adjtime", text, sizeof(text)) > 0 &&
+           strstr(text, "\nLOCAL");
+}
+
+static int read_device(int fd, int64_t *seconds)
+{
+    struct rtc_time rtc = { };
+    int ret = host_clock_os_dev_ioctl(fd, RTC_RD_TIME, &rtc);
+    struct tm tm = {
+        .tm_sec = rtc.tm_sec, .tm_min = rtc.tm_min, .tm_hour = rtc.tm_hour,
+        .tm_mday = rtc.tm_mday, .tm_mon = rtc.tm_mon, .tm_year = rtc.tm_year,
+    };
+
+    *seconds = mktimegm(&tm);
+    return ret;
+}
+
+static int read_sysfs(HostClockSampled *s, int64_t *seconds)
+{
+    g_autofree char *path = g_strdup_printf("/sys/dev/char/%u:%u/since_epoch",
+                                            s->id.major, s->id.minor);
+    char text[32];
+    ssize_t len = host_clock_os_read_file(path, text, sizeof(text));
+
+    if (len < 0) {
+        return len;
+    }
+    return qemu_strtoi64(g_strstrip(text), NULL, 10, seconds) < 0 ? -EINVAL : 0;
+}
+
+/* Where summer time ends an hour comes twice; mktime() takes one of them. */
+static int64_t local_to_utc(int64_t local_s)
+{
+    time_t t = local_s;
+    struct tm tm;
+
+    gmtime_r(&t, &tm);
+    tm.tm_isdst = -1;
+    return mktime(&tm);
+}
+
+/* An update of the RTC delays this by 2 ms. */
+static int rtc_read(HostClockRtc *r, int fd, HostClockSample *sample)
+{
+    int64_t s;
+    int ret;
+
+    sample->raw_ns[0] = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
+    ret = fd >= 0 ? read_device(fd, &s) :
+                    read_sysfs(HOST_CLOCK_SAMPLED(r), &s);
+    sample->raw_ns[1] = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
+    if (ret < 0) {
+        return ret;
+    }
+    s = r->is_local ? local_to_utc(s) : s;
+    if (s < 0 || s > UTC_MAX_S) {
+        return -ERANGE;
+    }
+    sample->ns[0] = s * SECOND_NS;
+    sample->ns[1] = sample->ns[0] + SECOND_NS;
     return 0;
 }
 
-static int64_t rtc_read_mono(HostClock *hc)
+static int rtc_sample(HostClockSampled *s, HostClockSample *sample,
+                      Error **errp)
 {
-    return host_clock_sampler_now(&((HostClockRtc *)hc)->sampler, NULL);
-}
+    HostClockRtc *r = HOST_CLOCK_RTC(s);
+    int fd = s->fd;
+    int ret = rtc_read(r, fd, sample);
 
-/* The alarm */
-
-static int rtc_set_rate(HostClockDev *dev, uint32_t hz)
-{
-    return host_clock_os_dev_ioctl(dev->fd, RTC_IRQP_SET,
-                                   (void *)(uintptr_t)hz);
-}
-
-static int rtc_enable(HostClockDev *dev, bool on)
-{
-    return host_clock_os_dev_ioctl(dev->fd, on ? RTC_PIE_ON : RTC_PIE_OFF,
-                                   NULL);
-}
-
-static char *rtc_limit_file(HostClockDev *dev)
-{
-    return rtc_calendar_attribute(&dev->id, "max_user_freq");
-}
-
-/* Opening and closing */
-
-/* Without the device there may be sysfs. */
-static bool rtc_open_device(HostClockRtc *r, Error **errp)
-{
-    HostClockDev *dev = HOST_CLOCK_DEV(r);
-    Error *err = NULL;
-    int64_t utc_s;
-    int ret = host_clock_dev_open(dev, &err);
-
-    if (ret == 0) {
-        return true;
+    if (fd < 0 && (ret == -ENOENT || ret == -EACCES)) {
+        fd = host_clock_sampled_fd(s, errp);
+        if (fd < 0) {
+            return fd;
+        }
+        ret = rtc_read(r, fd, sample);
     }
-    if ((ret != -EBUSY && ret != -EACCES && ret != -EPERM) ||
-        rtc_calendar_read(-1, &dev->id, false, &utc_s) == -ENOENT) {
-        error_propagate(errp, err);
-        return false;
+    r->by_sysfs = fd < 0;
+    if (ret < 0) {
+        error_setg(errp, "%s: %s", s->name,
+                   ret == -EINVAL ? "has no valid date" :
+                   ret == -ERANGE ? "has a date before 1970 or after 2261" :
+                   strerror(-ret));
     }
-    error_free(err);
-    if (dev->alarm == HOST_CLOCK_ALARM_DEVICE) {
-        host_clock_dev_no_alarm(dev, strerror(-ret));
-    }
-    return true;
-}
-
-static bool rtc_open(HostClock *hc, Error **errp)
-{
-    HostClockRtc *r = HOST_CLOCK_RTC(hc);
-    HostClockDev *dev = HOST_CLOCK_DEV(hc);
-
-    r->is_local = r->utc == ON_OFF_AUTO_AUTO ? rtc_calendar_is_local() :
-                                               r->utc == ON_OFF_AUTO_OFF;
-    r->timer = host_clock_os_timer_new(HOST_CLOCK_OS_MONOTONIC, rtc_timer, r,
-                                       errp);
-    if (!r->timer) {
-        return false;
-    }
-    if (!rtc_open_device(r, errp) || !rtc_acquire(r, errp)) {
-        host_clock_dev_close(dev);
-        host_clock_os_timer_free(r->timer);
-        return false;
-    }
-    rtc_start_looks(r);
-    return true;
-}
-
-static void rtc_close(HostClock *hc)
-{
-    host_clock_os_timer_free(HOST_CLOCK_RTC(hc)->timer);
-    host_clock_dev_close(HOST_CLOCK_DEV(hc));
+    return ret;
 }
 
 /* The class */
 
+static bool rtc_open(HostClock *hc, Error **errp)
+{
+    ObjectClass *parent = object_class_by_name(TYPE_HOST_CLOCK_SAMPLED);
+    HostClockRtc *r = HOST_CLOCK_RTC(hc);
+
+    r->is_local = r->utc == ON_OFF_AUTO_AUTO ? host_keeps_local_time() :
+                                               r->utc == ON_OFF_AUTO_OFF;
+    return HOST_CLOCK_CLASS(parent)->open(hc, errp);
+}
+
 static HostClockMethod rtc_method(HostClock *hc)
 {
-    return HOST_CLOCK_RTC(hc)->method;
+    return HOST_CLOCK_RTC(hc)->by_sysfs ? HOST_CLOCK_METHOD_SYSFS :
+                                          HOST_CLOCK_METHOD_SAMPLED;
+}
+
+/* Major numbers of RTCs are not fixed; a line is "MAJOR NAME". */
+static bool rtc_is_kind(const HostClockOsDevId *id)
+{
+    g_autofree char *line = g_strdup_printf("\n%3u rtc\n", id->major);
+    char text[4096];
+
+    return host_clock_os_read_file("/proc/devices", text, sizeof(text)) > 0 &&
+           strstr(text, line);
 }
 
 static int rtc_get_utc(Object *obj, Error **errp)
@@ -126,7 +172,7 @@ static int rtc_get_utc(Object *obj, Error **errp)
 
 static void rtc_set_utc(Object *obj, int value, Error **errp)
 {
-    if (host_clock_dev_may_set(HOST_CLOCK_DEV(obj), "utc", errp)) {
+    if (host_clock_sampled_may_set(obj, "utc", errp)) {
         HOST_CLOCK_RTC(obj)->utc = value;
     }
 }
@@ -134,24 +180,22 @@ static void rtc_set_utc(Object *obj, int value, Error **errp)
 static void rtc_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
-    HostClockDevClass *dk = HOST_CLOCK_DEV_CLASS(oc);
+    HostClockSampledClass *sk = HOST_CLOCK_SAMPLED_CLASS(oc);
 
     k->description = "battery-backed clock of the host";
     k->rating = 200;
-    k->mono_is_trusted = true;
     k->open = rtc_open;
-    k->close = rtc_close;
-    k->read = rtc_read;
-    k->read_mono = rtc_read_mono;
+    k->pair = host_clock_sampled_pair;
     k->method = rtc_method;
-    dk->default_device = "/dev/rtc0";
-    dk->kind = "an RTC";
-    dk->alarm_hz_max = 8192;
-    dk->is_kind = rtc_calendar_is_rtc;
-    dk->limit_file = rtc_limit_file;
-    dk->set_rate = rtc_set_rate;
-    dk->enable = rtc_enable;
-    dk->interrupt = rtc_interrupt;
+    sk->default_device = "/dev/rtc0";
+    sk->kind = "an RTC";
+    sk->is_kind = rtc_is_kind;
+    sk->sample = rtc_sample;
+    sk->tick_ns = SECOND_NS;
+    sk->interval_ns = 4 * SECOND_NS;
+    sk->alarm_rate = RTC_IRQP_SET;
+    sk->alarm_on = RTC_PIE_ON;
+    sk->alarm_off = RTC_PIE_OFF;
 
     object_class_property_add_enum(oc, "utc", "OnOffAuto", &OnOffAuto_lookup,
                                    rtc_get_utc, rtc_set_utc);
@@ -159,17 +203,14 @@ static void rtc_class_init(ObjectClass *oc, HostClockClassData data)
         "the RTC keeps UTC (on), local time (off), what /etc/adjtime says");
 }
 
-static const TypeInfo rtc_info = {
-    .name = TYPE_HOST_CLOCK_RTC,
-    .parent = TYPE_HOST_CLOCK_DEV,
-    .instance_size = sizeof(HostClockRtc),
-    .class_init = rtc_class_init,
+static const TypeInfo rtc_types[] = {
+    {
+        .name = TYPE_HOST_CLOCK_RTC,
+        .parent = TYPE_HOST_CLOCK_SAMPLED,
+        .instance_size = sizeof(HostClockRtc),
+        .class_init = rtc_class_init,
+    },
 };
 module_obj("host-clock-rtc");
 
-static void rtc_register_types(void)
-{
-    type_register_static(&rtc_info);
-}
-
-type_init(rtc_register_types)
+DEFINE_TYPES(rtc_types)

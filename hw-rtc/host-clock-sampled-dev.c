@@ -1,0 +1,365 @@
+/*
+ * Host clocks: the device of a source that samples, and its interrupts
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * With alarm=device the periodic interrupts of the device wake the whole
+ * emulator up: they are on while the main loop waits for something on the host
+ * clock's time.  It sleeps a little longer then than it would otherwise, so
+ * that an alarm is late by up to one period and never early; should the device
+ * stop to interrupt, the end of the sleep backs it up.  An iothread, which the
+ * device cannot wake up, sleeps exactly.  Nor does it wake up an aio_poll()
+ * that is nested in the main loop: what this waits for is late by the backup.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "block/aio.h"
+#include "qemu/ctype.h"
+#include "qemu/cutils.h"
+#include "qemu/host-utils.h"
+#include "qemu/main-loop.h"
+#include "host-clock-internal.h"
+#include "host-clock-sampled.h"
+
+#define ALARM_HZ_MAX    8192
+
+/*
+ * The main loop wakes up this long after a deadline: a busy host delays an
+ * interrupt by less, and a guest takes no harm from a tick so late.
+ */
+#define BACKUP_NS       (20 * SCALE_MS)
+
+/*
+ * The interrupts are switched off after so many that nobody waited for: to
+ * switch them on for each deadline would cost more than to leave them on.
+ */
+#define IDLE_INTERRUPTS 64
+
+/* Opening and closing */
+
+static int check_kind(HostClockSampled *s, const char *path, int fd,
+                      Error **errp)
+{
+    HostClockSampledClass *k = HOST_CLOCK_SAMPLED_GET_CLASS(s);
+    const char *option = s->device ? "device=" : "";
+    HostClockOsDevId id;
+    int ret = host_clock_os_dev_id(path, fd, &id);
+
+    if (ret < 0 && ret != -ENOTTY) {
+        error_setg_errno(errp, -ret, "%s%s", option, s->name);
+        return ret;
+    }
+    if (ret == 0 && id.major == s->id.major && id.minor == s->id.minor) {
+        return 0;
+    }
+    if (ret < 0 || !k->is_kind(&id)) {
+        error_setg(errp, "%s%s is not %s, such as %s", option, s->name, k->kind,
+                   k->default_device);
+        return -EINVAL;
+    }
+    s->id = id;
+    return 0;
+}
+
+static bool can_be_looked_up(HostClockSampled *s)
+{
+    return !s->fdname && !strstart(s->name, "/dev/fdset/", NULL);
+}
+
+static int open_device(HostClockSampled *s, Error **errp)
+{
+    if (s->fdname) {
+        if (s->id.major) {
+            /* It was closed, and its number may be another file's by now. */
+            error_setg(errp, "%s is gone", s->name);
+            return -ENODEV;
+        }
+        /* A number may be of anything QEMU has open; a name is ours now. */
+        s->fd_is_ours = !qemu_isdigit(s->fdname[0]);
+        return host_clock_os_dev_fd_param(s->fdname, errp);
+    }
+    s->fd_is_ours = true;
+    return (can_be_looked_up(s) ? check_kind(s, s->name, -1, errp) : 0) ?:
+           host_clock_os_dev_open(s->name, errp);
+}
+
+int host_clock_sampled_fd(HostClockSampled *s, Error **errp)
+{
+    int ret = 0;
+
+    if (s->fd < 0) {
+        s->fd = open_device(s, errp);
+        /* The path may be that of another file by now. */
+        ret = s->fd < 0 ? s->fd : check_kind(s, NULL, s->fd, errp);
+    }
+    if (ret < 0) {
+        host_clock_sampled_release(s, true);
+    }
+    return ret ?: s->fd;
+}
+
+bool host_clock_sampled_identify(HostClockSampled *s, Error **errp)
+{
+    if (s->device && s->fdname) {
+        error_setg(errp, "device=%s and fd=%s exclude each other", s->device,
+                   s->fdname);
+        return false;
+    }
+    if (s->alarm_hz < 2 || s->alarm_hz > ALARM_HZ_MAX ||
+        !is_power_of_2(s->alarm_hz)) {
+        error_setg(errp, "alarm-hz=%" PRIu32 ": not a power of two from 2 to "
+                   "%d", s->alarm_hz, ALARM_HZ_MAX);
+        return false;
+    }
+    s->name = s->fdname ? g_strconcat("fd=", s->fdname, NULL) :
+              g_strdup(s->device ?:
+                       HOST_CLOCK_SAMPLED_GET_CLASS(s)->default_device);
+    return can_be_looked_up(s) ? check_kind(s, s->name, -1, errp) == 0 :
+                                 host_clock_sampled_fd(s, errp) >= 0;
+}
+
+static void alarm_switch(HostClockSampled *s, bool on)
+{
+    HostClockSampledClass *k = HOST_CLOCK_SAMPLED_GET_CLASS(s);
+
+    if (on != s->alarm_on &&
+        host_clock_os_dev_ioctl(s->fd, on ? k->alarm_on : k->alarm_off,
+                                NULL) >= 0) {
+        qatomic_set(&s->alarm_on, on);
+        s->idle_interrupts = 0;
+    }
+}
+
+static void close_device(HostClockSampled *s)
+{
+    if (s->alarm_ready) {
+        alarm_switch(s, false);
+        host_clock_os_dev_watch(s->fd, NULL, NULL);
+        main_loop_poll_remove_notifier(&s->poll_notifier);
+        s->alarm_ready = false;
+        qatomic_set(&s->alarm_on, false);
+    }
+    if (s->fd >= 0 && s->fd_is_ours) {
+        host_clock_os_dev_close(s->fd);
+    }
+    s->fd = -1;
+}
+
+void host_clock_sampled_release(HostClockSampled *s, bool always)
+{
+    if (always || (!s->fdname && !s->alarm_ready)) {
+        close_device(s);
+    }
+}
+
+/* Interrupts */
+
+static int64_t sampled_sleep_ns(HostClock *hc, int64_t delta_ns)
+{
+    HostClockSampled *s = (HostClockSampled *)hc;
+    int64_t cut_ns = muldiv64(delta_ns, hc->ops->rate_error_ppb,
+                              NANOSECONDS_PER_SECOND);
+
+    if (cut_ns > SCALE_MS) {
+        return delta_ns - cut_ns;
+    }
+    return qatomic_read(&s->alarm_on) &&
+           qemu_get_current_aio_context() == qemu_get_aio_context() ?
+           delta_ns + BACKUP_NS : delta_ns;
+}
+
+/* Does the main loop wait for something on the time of this clock? */
+static bool is_awaited(HostClockSampled *s)
+{
+    return host_clock_chosen() == HOST_CLOCK(s) &&
+        (host_clock_views_deadline_ns() >= 0 ||
+         (host_clock_drives_vm() &&
+          timerlist_deadline_ns(main_loop_tlg.tl[QEMU_CLOCK_VIRTUAL]) >= 0));
+}
+
+/* A device that is gone is always readable: do not watch it any longer. */
+static void device_readable(void *opaque)
+{
+    HostClockSampled *s = opaque;
+    unsigned long data;
+    ssize_t len = host_clock_os_dev_read(s->fd, &data, sizeof(data));
+
+    if (len == -EAGAIN) {
+        return;
+    }
+    if (len != sizeof(data)) {
+        host_clock_report_degraded(HOST_CLOCK(s), "reading %s: %s; it has no "
+                                   "more interrupts", s->name, len < 0 ?
+                                   strerror(-len) : "short read");
+        close_device(s);
+        return;
+    }
+    s->idle_interrupts = is_awaited(s) ? 0 : s->idle_interrupts + 1;
+    if (s->idle_interrupts > IDLE_INTERRUPTS) {
+        alarm_switch(s, false);
+    }
+    /* The main loop runs its own timers whenever it has woken up. */
+    host_clock_views_run();
+}
+
+static void main_loop_polls(Notifier *notifier, void *data)
+{
+    HostClockSampled *s = container_of(notifier, HostClockSampled,
+                                       poll_notifier);
+
+    if (((MainLoopPoll *)data)->state == MAIN_LOOP_POLL_FILL && is_awaited(s)) {
+        alarm_switch(s, true);
+    }
+}
+
+/* Only switching them on shows whether they can be had. */
+static int set_rate(HostClockSampled *s)
+{
+    HostClockSampledClass *k = HOST_CLOCK_SAMPLED_GET_CLASS(s);
+    uint32_t hz = s->alarm_hz;
+    int ret;
+
+    do {
+        ret = host_clock_os_dev_ioctl(s->fd, k->alarm_rate,
+                                      (void *)(uintptr_t)hz) ?:
+              host_clock_os_dev_ioctl(s->fd, k->alarm_on, NULL);
+    } while (ret == -EACCES && (hz /= 2) >= 2);
+
+    host_clock_os_dev_ioctl(s->fd, k->alarm_off, NULL);
+    if (ret == 0 && hz < s->alarm_hz) {
+        host_clock_report_degraded(HOST_CLOCK(s), "alarm-hz=%" PRIu32 " is "
+                                   "more than the kernel lets ordinary users "
+                                   "have of %s; the alarm has %" PRIu32 " Hz",
+                                   s->alarm_hz, s->name, hz);
+    }
+    return ret;
+}
+
+/* fd= takes the last place, too: somebody has kept it for us. */
+static bool is_last_place(HostClockSampled *s)
+{
+    int fd = -1;
+
+    if (HOST_CLOCK_SAMPLED_GET_CLASS(s)->is_shared && !s->fdname) {
+        fd = host_clock_os_dev_open(s->name, NULL);
+    }
+    if (fd >= 0) {
+        host_clock_os_dev_close(fd);
+    }
+    return fd == -EBUSY;
+}
+
+static bool start_alarm(HostClockSampled *s)
+{
+    const char *reason = "others need the last place, which fd= would take";
+    int ret = host_clock_sampled_fd(s, NULL);
+
+    if (ret < 0 || !is_last_place(s)) {
+        ret = ret < 0 ? ret : set_rate(s);
+        if (ret >= 0) {
+            return true;
+        }
+        reason = strerror(-ret);
+    }
+    host_clock_report_degraded(HOST_CLOCK(s), "alarm=device: no interrupts "
+                               "from %s (%s); the main loop wakes up by itself",
+                               s->name, reason);
+    return false;
+}
+
+void host_clock_sampled_hold(HostClockSampled *s)
+{
+    if (s->fdname) {
+        host_clock_os_dev_own_fd(s->fd);
+        s->fd_is_ours = true;
+    }
+    if (s->alarm == HOST_CLOCK_ALARM_DEVICE && start_alarm(s)) {
+        s->alarm_ready = true;
+        host_clock_os_dev_watch(s->fd, device_readable, s);
+        s->poll_notifier.notify = main_loop_polls;
+        main_loop_poll_add_notifier(&s->poll_notifier);
+    }
+    host_clock_sampled_release(s, false);
+}
+
+/* Properties */
+
+bool host_clock_sampled_may_set(Object *obj, const char *name, Error **errp)
+{
+    if (HOST_CLOCK(obj)->opened) {
+        error_setg(errp, "'%s' cannot be set once the clock is open", name);
+        return false;
+    }
+    return true;
+}
+
+#define STRING_PROPERTY(FIELD, NAME)                                         \
+    static char *get_ ## FIELD(Object *obj, Error **errp)                    \
+    {                                                                        \
+        return g_strdup(HOST_CLOCK_SAMPLED(obj)->FIELD);                     \
+    }                                                                        \
+                                                                             \
+    static void set_ ## FIELD(Object *obj, const char *value, Error **errp)  \
+    {                                                                        \
+        if (host_clock_sampled_may_set(obj, NAME, errp)) {                   \
+            g_free(HOST_CLOCK_SAMPLED(obj)->FIELD);                          \
+            HOST_CLOCK_SAMPLED(obj)->FIELD = g_strdup(value);                \
+        }                                                                    \
+    }
+
+STRING_PROPERTY(device, "device")
+STRING_PROPERTY(fdname, "fd")
+
+static int get_alarm(Object *obj, Error **errp)
+{
+    return HOST_CLOCK_SAMPLED(obj)->alarm;
+}
+
+static void set_alarm(Object *obj, int value, Error **errp)
+{
+    if (host_clock_sampled_may_set(obj, "alarm", errp)) {
+        HOST_CLOCK_SAMPLED(obj)->alarm = value;
+    }
+}
+
+static const char *sampled_alarm_name(HostClock *hc)
+{
+    return HOST_CLOCK_SAMPLED(hc)->alarm_ready ? "device interrupts" :
+                                                 "main loop";
+}
+
+static const char *sampled_device(HostClock *hc)
+{
+    return HOST_CLOCK_SAMPLED(hc)->name;
+}
+
+void host_clock_sampled_dev_class_init(HostClockClass *k)
+{
+    ObjectClass *oc = OBJECT_CLASS(k);
+
+    k->sleep_ns = sampled_sleep_ns;
+    k->alarm_name = sampled_alarm_name;
+    k->device = sampled_device;
+
+    object_class_property_add_str(oc, "device", get_device, set_device);
+    object_class_property_set_description(oc, "device", "path of the device");
+    object_class_property_add_str(oc, "fd", get_fdname, set_fdname);
+    object_class_property_set_description(oc, "fd",
+        "the device as an open file descriptor, in place of its path");
+    object_class_property_add_enum(oc, "alarm", "HostClockAlarm",
+                                   &HostClockAlarm_lookup, get_alarm,
+                                   set_alarm);
+    object_class_property_set_description(oc, "alarm",
+        "what wakes QEMU up: its main loop, or the device's interrupts");
+}
+
+void host_clock_sampled_dev_init(HostClockSampled *s)
+{
+    s->fd = -1;
+    s->alarm_hz = 1024;
+    object_property_add_uint32_ptr(OBJECT(s), "alarm-hz", &s->alarm_hz,
+                                   OBJ_PROP_FLAG_READWRITE);
+    object_property_set_description(OBJECT(s), "alarm-hz",
+        "interrupts a second with alarm=device");
+}

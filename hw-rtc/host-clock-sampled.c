@@ -1,0 +1,406 @@
+/*
+ * Host clocks: when a device is sampled, and what the samples mean
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/module.h"
+#include "host-clock-sampled.h"
+
+/* While others have the device, as those that sample do, try again. */
+#define BUSY_WAIT_NS        (20 * SCALE_MS)
+#define BUSY_TRIES          200
+/* It may be busy for so long before something is wrong. */
+#define BUSY_MAX_NS         (60 * NANOSECONDS_PER_SECOND)
+
+/* So many samples, one a second, until the rate is well known */
+#define FAST_SAMPLES        100
+#define FAST_NS             NANOSECONDS_PER_SECOND
+
+/* A tick that is so near is worth waiting for, sample by sample. */
+#define NEAR_NS             (2 * SCALE_MS)
+/* What a plan cannot be better than, and what is not the usual lateness */
+#define MARGIN_NS           (100 * SCALE_US)
+#define LATE_MAX_NS         (250 * SCALE_MS)
+
+/* After the device was set: the beginning of a tick is to be known so well. */
+#define SEARCH_NS           (4 * SCALE_MS)
+#define KNOWN_NS            HOST_CLOCK_STEP_MIN_NS
+
+/* Opening waits for a tick; on a busy host, for several. */
+#define ACQUIRE_NS          (2 * SCALE_MS)
+#define ACQUIRE_TICKS       10
+
+/* No suspend is shorter; the kernel measures it in whole seconds of an RTC. */
+#define SUSPEND_MIN_NS      (100 * SCALE_MS)
+#define SUSPEND_SLACK_NS    (2 * NANOSECONDS_PER_SECOND)
+
+/* Readings, by any thread */
+
+/* A QOM cast would cost as much as the reading itself. */
+static int64_t sampled_mono_ns(HostClock *hc)
+{
+    return host_clock_sampler_now(&((HostClockSampled *)hc)->sampler);
+}
+
+static int64_t sampled_error_ns(HostClock *hc)
+{
+    int64_t error_ns;
+
+    host_clock_sampler_now_error(&((HostClockSampled *)hc)->sampler, &error_ns);
+    return error_ns;
+}
+
+void host_clock_sampled_pair(HostClock *hc, HostClockReading *r)
+{
+    HostClockSampled *s = (HostClockSampled *)hc;
+
+    r->mono_ns = host_clock_sampler_now_error(&s->sampler, &r->error_ns);
+    r->wall_ns = r->mono_ns + stat64_get(&s->offset_ns);
+}
+
+/* What a sample says */
+
+static int64_t now_raw(void)
+{
+    return host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
+}
+
+/* How long the host has been suspended since it was booted */
+static int64_t host_suspended_ns(void)
+{
+    int64_t ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+
+    return host_clock_os_now_ns(HOST_CLOCK_OS_BOOTTIME) - ns;
+}
+
+/* While the host is suspended RAW stands still, and the device may go on. */
+static bool was_suspended(HostClockSampled *s, int64_t step_ns)
+{
+    int64_t suspended_ns = host_suspended_ns() - s->suspended_ns;
+    int64_t differ_ns = step_ns - suspended_ns;
+
+    return step_ns > 0 && suspended_ns > SUSPEND_MIN_NS &&
+           ABS(differ_ns) <= SUSPEND_SLACK_NS + suspended_ns / 100;
+}
+
+static void sampled_stepped(HostClockSampled *s, int64_t step_ns)
+{
+    HostClock *hc = HOST_CLOCK(s);
+
+    s->good = 0;
+    s->ambiguous = 0;
+    s->edge_ns = 0;
+    /* While it is opened nobody reads it: it steps to where it should be. */
+    if (!s->timer) {
+        host_clock_sampler_apply_step(&s->sampler, step_ns);
+        return;
+    }
+    if (was_suspended(s, step_ns)) {
+        host_clock_sampler_apply_step(&s->sampler, step_ns);
+        host_clock_mono_jumped(hc);
+        return;
+    }
+    host_clock_sampler_discard_step(&s->sampler, step_ns);
+    stat64_set(&s->offset_ns, stat64_get(&s->offset_ns) + step_ns);
+    if (hc->ops->pair) {
+        host_clock_check_step(hc, true);
+    } else {
+        host_clock_report_failure(hc, "%s was set or stopped: it is %" PRId64
+                                  " ms off", s->name, step_ns / SCALE_MS);
+    }
+}
+
+static void sampled_consistent(HostClockSampled *s, int64_t next_edge_ns)
+{
+    HostClockSampledClass *k = HOST_CLOCK_SAMPLED_GET_CLASS(s);
+
+    s->ambiguous = 0;
+    /* The tick that was waited for has begun: wait for another. */
+    if (next_edge_ns > s->edge_ns) {
+        s->good++;
+        s->edge_ns = next_edge_ns;
+        s->edge_ns += s->good < FAST_SAMPLES ? 0 : k->interval_ns - k->tick_ns;
+    }
+    s->suspended_ns = host_suspended_ns();
+    host_clock_report_ok(HOST_CLOCK(s));
+}
+
+static void sampled_add(HostClockSampled *s, const HostClockSample *sample,
+                        int64_t known_ns)
+{
+    int64_t step_ns;
+
+    switch (host_clock_sampler_add(&s->sampler, sample, known_ns, &step_ns)) {
+    case HOST_CLOCK_SAMPLE_CONSISTENT:
+        sampled_consistent(s, sample->ns[1]);
+        break;
+    case HOST_CLOCK_SAMPLE_AMBIGUOUS:
+        s->ambiguous++;
+        break;
+    case HOST_CLOCK_SAMPLE_STEPPED:
+        sampled_stepped(s, step_ns);
+        break;
+    }
+}
+
+/* Taking samples */
+
+static int take(HostClockSampled *s, HostClockSample *sample, Error **errp)
+{
+    int64_t offset_ns = stat64_get(&s->offset_ns);
+    int ret = HOST_CLOCK_SAMPLED_GET_CLASS(s)->sample(s, sample, errp);
+
+    host_clock_sampled_release(s, ret == -ENODEV);
+    sample->ns[0] -= offset_ns;
+    sample->ns[1] -= offset_ns;
+    return ret;
+}
+
+static bool take_or_fail(HostClockSampled *s, HostClockSample *sample)
+{
+    Error *err = NULL;
+    int ret = take(s, sample, &err);
+
+    s->is_busy = ret == -EBUSY && now_raw() - s->sampled_ns < BUSY_MAX_NS;
+    if (ret == 0) {
+        s->sampled_ns = sample->raw_ns[1];
+    } else if (!s->is_busy) {
+        host_clock_report_failure(HOST_CLOCK(s), "%s", error_get_pretty(err));
+        s->good = 0;
+        s->ambiguous = 0;
+    }
+    error_free(err);
+    return ret == 0;
+}
+
+/* Can the tick after @sample begin before @until_ns? */
+static bool edge_is_near(HostClockSampled *s, const HostClockSample *sample,
+                         int64_t until_ns)
+{
+    int64_t error_ns;
+
+    if (!HOST_CLOCK_SAMPLED_GET_CLASS(s)->tick_ns || s->ambiguous ||
+        sample->raw_ns[1] >= until_ns) {
+        return false;
+    }
+    host_clock_sampler_now_error(&s->sampler, &error_ns);
+    return host_clock_sampler_raw_at(&s->sampler, sample->ns[1]) - error_ns <
+           until_ns;
+}
+
+/* One sample, or the last of one tick and the first of the next */
+static void sample_now(HostClockSampled *s)
+{
+    int64_t until_ns = now_raw() + NEAR_NS;
+    HostClockSample sample, last;
+
+    if (!take_or_fail(s, &sample)) {
+        return;
+    }
+    while (edge_is_near(s, &sample, until_ns)) {
+        last = sample;
+        if (!take_or_fail(s, &sample)) {
+            return;
+        }
+        if (sample.ns[0] != last.ns[0]) {
+            sampled_add(s, &last, KNOWN_NS);
+            break;
+        }
+    }
+    sampled_add(s, &sample, KNOWN_NS);
+}
+
+/*
+ * Before the tick begins by what the main loop is late at most, so that there
+ * are samples on either side.
+ */
+static int64_t wait_for_edge(HostClockSampled *s)
+{
+    int64_t error_ns;
+
+    host_clock_sampler_now_error(&s->sampler, &error_ns);
+    return host_clock_sampler_raw_at(&s->sampler, s->edge_ns) - now_raw() -
+           error_ns - 2 * s->late_ns - MARGIN_NS;
+}
+
+static int64_t wait_ns(HostClockSampled *s)
+{
+    HostClockSampledClass *k = HOST_CLOCK_SAMPLED_GET_CLASS(s);
+
+    if (s->is_busy) {
+        return g_random_int_range(1, BUSY_WAIT_NS);
+    }
+    if (s->ambiguous) {
+        /* Less and less often, if it is so hard to find */
+        return SEARCH_NS * (1 + s->ambiguous / 500);
+    }
+    if (k->tick_ns && s->good) {
+        return wait_for_edge(s);
+    }
+    return s->good < FAST_SAMPLES ? FAST_NS : k->interval_ns;
+}
+
+static void plan(HostClockSampled *s)
+{
+    int64_t ns = MAX(wait_ns(s), SCALE_MS);
+
+    s->planned_ns = now_raw() + ns;
+    timer_mod_ns(s->timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + ns);
+}
+
+static void sampled_timer(void *opaque)
+{
+    HostClockSampled *s = opaque;
+    int64_t late_ns = MIN(now_raw() - s->planned_ns, LATE_MAX_NS);
+
+    s->late_ns += (late_ns - s->late_ns) / 8;
+    sample_now(s);
+    plan(s);
+}
+
+/* The device may have gone on while the host was suspended. */
+static void sampled_clock_was_set(HostClock *hc)
+{
+    sample_now(HOST_CLOCK_SAMPLED(hc));
+    plan(HOST_CLOCK_SAMPLED(hc));
+}
+
+/* Opening and closing */
+
+static bool take_patiently(HostClockSampled *s, HostClockSample *sample,
+                           Error **errp)
+{
+    Error *err = NULL;
+    int ret, tries = BUSY_TRIES;
+
+    while ((ret = take(s, sample, &err)) == -EBUSY && --tries) {
+        error_free(err);
+        err = NULL;
+        host_clock_os_sleep_ns(g_random_int_range(1, BUSY_WAIT_NS));
+    }
+    error_propagate(errp, err);
+    return ret == 0;
+}
+
+/* Find the beginning of a tick, so that the date is right from the start. */
+static bool acquire(HostClockSampled *s, Error **errp)
+{
+    int64_t tick_ns = HOST_CLOCK_SAMPLED_GET_CLASS(s)->tick_ns;
+    int64_t until_ns, closer_ns = INT64_MAX;
+    HostClockSample sample, last;
+
+    if (!take_patiently(s, &last, errp)) {
+        return false;
+    }
+    /* Monotonic time begins with 0. */
+    stat64_set(&s->offset_ns, last.ns[0]);
+    last.ns[1] -= last.ns[0];
+    last.ns[0] = 0;
+    host_clock_sampler_start(&s->sampler, &last);
+    until_ns = last.raw_ns[1] + ACQUIRE_TICKS * tick_ns;
+    do {
+        if (last.raw_ns[1] < closer_ns) {
+            host_clock_os_sleep_ns(ACQUIRE_NS);
+        }
+        if (!take_patiently(s, &sample, errp)) {
+            return false;
+        }
+        if (sample.ns[0] != last.ns[0]) {
+            sampled_add(s, &last, KNOWN_NS);
+            sampled_add(s, &sample, KNOWN_NS);
+            if (!s->ambiguous) {
+                return true;
+            }
+            /* The host is busy.  Sample without a pause where the next comes */
+            closer_ns = last.raw_ns[0] + tick_ns - ACQUIRE_NS;
+        }
+        last = sample;
+    } while (sample.raw_ns[1] < until_ns);
+
+    if (closer_ns == INT64_MAX) {
+        error_setg(errp, "the time of %s stands still", s->name);
+        return false;
+    }
+    /* Make do with what is known, and make up for the rest later. */
+    sampled_add(s, &last, tick_ns);
+    return true;
+}
+
+static bool sampled_open(HostClock *hc, Error **errp)
+{
+    HostClockSampled *s = HOST_CLOCK_SAMPLED(hc);
+
+    if (!host_clock_sampled_identify(s, errp) || !acquire(s, errp)) {
+        host_clock_sampled_release(s, true);
+        return false;
+    }
+    host_clock_sampled_hold(s);
+    s->sampled_ns = now_raw();
+    s->suspended_ns = host_suspended_ns();
+    s->timer = timer_new_ns(QEMU_CLOCK_REALTIME, sampled_timer, s);
+    plan(s);
+    return true;
+}
+
+static void sampled_close(HostClock *hc)
+{
+    HostClockSampled *s = HOST_CLOCK_SAMPLED(hc);
+
+    timer_free(s->timer);
+    host_clock_sampled_release(s, true);
+}
+
+/* The class */
+
+static HostClockMethod sampled_method(HostClock *hc)
+{
+    return HOST_CLOCK_METHOD_SAMPLED;
+}
+
+static void sampled_init(Object *obj)
+{
+    host_clock_sampled_dev_init(HOST_CLOCK_SAMPLED(obj));
+}
+
+static void sampled_finalize(Object *obj)
+{
+    HostClockSampled *s = HOST_CLOCK_SAMPLED(obj);
+
+    /* The parent's turn, and with it @close, comes after this. */
+    g_clear_pointer(&s->device, g_free);
+    g_clear_pointer(&s->fdname, g_free);
+    g_clear_pointer(&s->name, g_free);
+}
+
+static void sampled_class_init(ObjectClass *oc, HostClockClassData data)
+{
+    HostClockClass *k = HOST_CLOCK_CLASS(oc);
+
+    /* Of the device against RAW, while it is made up for, of RAW itself */
+    k->rate_error_ppb = HOST_CLOCK_RATE_MAX_PPB + 2 * HOST_CLOCK_SLEW_MAX_PPB;
+    k->open = sampled_open;
+    k->close = sampled_close;
+    k->clock_was_set = sampled_clock_was_set;
+    k->mono_ns = sampled_mono_ns;
+    k->error_ns = sampled_error_ns;
+    k->method = sampled_method;
+    host_clock_sampled_dev_class_init(k);
+}
+
+static const TypeInfo sampled_types[] = {
+    {
+        .name = TYPE_HOST_CLOCK_SAMPLED,
+        .parent = TYPE_HOST_CLOCK,
+        .abstract = true,
+        .instance_size = sizeof(HostClockSampled),
+        .instance_init = sampled_init,
+        .instance_finalize = sampled_finalize,
+        .class_size = sizeof(HostClockSampledClass),
+        .class_init = sampled_class_init,
+    },
+};
+
+DEFINE_TYPES(sampled_types)

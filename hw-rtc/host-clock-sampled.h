@@ -1,0 +1,154 @@
+/*
+ * Host clocks: sources that sample a device
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A device that is slow to read, or that one process at a time can have, is
+ * sampled every few seconds from the main loop, and interpolated in between
+ * (host-clock-sampler.h).  It is open for no longer than a sample takes, so
+ * that any number of VMs can share it; unless the user gave it as fd=, or asked
+ * for its interrupts.
+ *
+ * A source says how to take one sample.  When to take it, what a step means and
+ * what to do if the device cannot be read is the same for all, and here.
+ */
+
+#ifndef HW_RTC_HOST_CLOCK_SAMPLED_H
+#define HW_RTC_HOST_CLOCK_SAMPLED_H
+
+#include "qapi/qapi-types-qom.h"
+#include "qemu/stats64.h"
+#include "host-clock-source.h"
+#include "host-clock-os-dev.h"
+#include "host-clock-sampler.h"
+
+#define TYPE_HOST_CLOCK_SAMPLED HOST_CLOCK_PREFIX "sampled"
+
+OBJECT_DECLARE_TYPE(HostClockSampled, HostClockSampledClass, HOST_CLOCK_SAMPLED)
+
+/**
+ * HostClockSampledClass: a source that samples a device
+ *
+ * A device that keeps UTC sets HostClockClass.pair to
+ * host_clock_sampled_pair(): when it is set, wall time steps, and monotonic
+ * time does not notice.  Without, wall time is CLOCK_REALTIME, and a device
+ * that was set is one that has failed.  In either case monotonic time goes on
+ * over a suspend of the host if the device did.
+ */
+struct HostClockSampledClass {
+    HostClockClass parent_class;
+
+    /** @default_device: path of the device if no property says another */
+    const char *default_device;
+    /** @kind: what it should be, for messages, such as "an RTC" */
+    const char *kind;
+    /**
+     * @is_kind: can this be a device of that kind
+     *
+     * Asked before the device is opened: to open one of another kind may do
+     * something, to a tape or a watchdog for instance.
+     */
+    bool (*is_kind)(const HostClockOsDevId *id);
+
+    /**
+     * @sample: read the device once
+     *
+     * Called from the main loop, with the BQL, for which it should not take
+     * longer than 2 ms.  If it needs the device open, host_clock_sampled_fd()
+     * opens it; the caller closes it.  Time is in ns from an epoch that does
+     * not change; UTC since 1970 if the device keeps it.
+     *
+     * Returns: 0, or -errno with @errp set; the error names the device.
+     * -EBUSY: others have it, it is tried again soon; -ENODEV: it is gone
+     */
+    int (*sample)(HostClockSampled *s, HostClockSample *sample, Error **errp);
+
+    /**
+     * @tick_ns: the device counts in ticks of so many ns, which are so long
+     * that samples are taken where a tick begins; 0 if they are not
+     */
+    int64_t tick_ns;
+    /** @interval_ns: from one sample to the next, once the rate is known */
+    int64_t interval_ns;
+
+    /**
+     * @alarm_rate: ioctl() that sets the rate of the device's interrupts in Hz
+     * @alarm_on: ioctl() that switches them on
+     * @alarm_off: and off
+     * @is_shared: several can have the device open, up to a limit; alarm=device
+     * leaves the last place to those that sample
+     */
+    unsigned long alarm_rate;
+    unsigned long alarm_on;
+    unsigned long alarm_off;
+    bool is_shared;
+};
+
+/* Where nothing else is said, a field is the main loop's, with the BQL. */
+struct HostClockSampled {
+    HostClock parent_obj;
+
+    /* Properties; @name is one of the first two, or the default */
+    char *device;
+    char *fdname;
+    HostClockAlarm alarm;
+    uint32_t alarm_hz;
+    char *name;
+
+    /* The open device, or -1, is it ours to close, and which one was it */
+    int fd;
+    bool fd_is_ours;
+    HostClockOsDevId id;
+
+    HostClockSampler sampler;
+    /* Continuity offset: the device's time less monotonic time.  Any thread. */
+    Stat64 offset_ns;
+
+    QEMUTimer *timer;
+    /* Samples since it failed or stepped, one for a tick; in search of one */
+    unsigned good;
+    unsigned ambiguous;
+    bool is_busy;
+    /* RAW at the last sample, and for when the next one is planned */
+    int64_t sampled_ns;
+    int64_t planned_ns;
+    /* How late it usually is */
+    int64_t late_ns;
+    /* The beginning of a tick that is to be seen, in monotonic time */
+    int64_t edge_ns;
+    /* How long the host had been suspended when a sample was consistent */
+    int64_t suspended_ns;
+
+    /* Interrupts: can be had; are on, for any thread; came for nothing */
+    bool alarm_ready;
+    bool alarm_on;
+    unsigned idle_interrupts;
+    Notifier poll_notifier;
+};
+
+/**
+ * host_clock_sampled_fd: the device, open; for HostClockSampledClass.sample
+ *
+ * Returns: a file descriptor, which the caller does not close; or -errno with
+ * @errp set, which names the device and the reason
+ */
+int host_clock_sampled_fd(HostClockSampled *s, Error **errp);
+
+/* See HostClockSampledClass */
+void host_clock_sampled_pair(HostClock *hc, HostClockReading *reading);
+
+/* Can property @name be set now?  Not, with @errp set, when it is open. */
+bool host_clock_sampled_may_set(Object *obj, const char *name, Error **errp);
+
+/* Between host-clock-sampled.c and host-clock-sampled-dev.c; need the BQL */
+
+/* Is there a device of the right kind?  fd= and /dev/fdset/N are opened. */
+bool host_clock_sampled_identify(HostClockSampled *s, Error **errp);
+/* It is: take over fd=, and use the interrupts, if that is wanted. */
+void host_clock_sampled_hold(HostClockSampled *s);
+/* Let others have the device, unless it is held for one of these */
+void host_clock_sampled_release(HostClockSampled *s, bool always);
+void host_clock_sampled_dev_class_init(HostClockClass *k);
+void host_clock_sampled_dev_init(HostClockSampled *s);
+
+#endif /* HW_RTC_HOST_CLOCK_SAMPLED_H */
