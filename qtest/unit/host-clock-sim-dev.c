@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/ctype.h"
 #include "qemu/host-utils.h"
 #include "qemu/timer.h"
 #include "../../hw/rtc/host-clock-os-dev.h"
@@ -37,10 +38,8 @@ typedef struct File {
     bool is_on;
     int64_t next_ns;
     unsigned long pending;
-    /* RTC: update interrupts; @uie_ns is when the next is delivered, in RAW */
-    bool uie;
-    int64_t uie_ns;
-    bool uf;
+    /* RAW when it was opened */
+    int64_t opened_ns;
 } File;
 
 SimHpet sim_hpet;
@@ -48,6 +47,9 @@ SimRtc sim_rtc;
 
 static File files[FILES];
 static int maps;
+static unsigned opens;
+static int64_t held_ns;
+static unsigned reads;
 static unsigned interrupts;
 
 /* The time of a device that is fast by ppm: whole ns, and millionths of one */
@@ -94,15 +96,26 @@ void sim_hpet_set(uint64_t value)
 void sim_rtc_set(int64_t ns)
 {
     rtc_time = (Count) { .ns = ns };
-    /* The pending update interrupt was one of the old seconds. */
-    for (int i = 0; i < FILES; i++) {
-        files[i].uie_ns = 0;
-    }
 }
 
 int sim_dev_maps(void)
 {
     return maps;
+}
+
+unsigned sim_dev_opens(void)
+{
+    return opens;
+}
+
+int64_t sim_dev_held_ns(void)
+{
+    return held_ns;
+}
+
+unsigned sim_dev_reads(void)
+{
+    return reads;
 }
 
 unsigned sim_dev_interrupts(void)
@@ -134,6 +147,9 @@ void sim_dev_reset(void)
 {
     memset(files, 0, sizeof(files));
     maps = 0;
+    opens = 0;
+    held_ns = 0;
+    reads = 0;
     interrupts = 0;
     sim_hpet = (SimHpet) {
         .comparators = 3, .period_fs = 69841279, .load_ns = 700,
@@ -168,6 +184,9 @@ static int may_open(Kind kind)
                EBUSY : 0;
     }
     if (kind == KIND_RTC) {
+        if (sim_rtc.busy && sim_rtc.busy_stays && --sim_rtc.busy_stays == 0) {
+            sim_rtc.busy = false;
+        }
         return sim_rtc.open_errno ?:
                sim_rtc.busy || count_files(kind) ? EBUSY : 0;
     }
@@ -185,25 +204,35 @@ int host_clock_os_dev_open(const char *path, Error **errp)
     }
     for (int i = 0; i < FILES; i++) {
         if (files[i].kind == KIND_NONE) {
-            files[i] = (File) { .kind = kind, .is_open = true };
+            files[i] = (File) {
+                .kind = kind, .is_open = true, .opened_ns = sim_raw_ns(),
+            };
+            opens++;
             return i;
         }
     }
     g_assert_not_reached();
 }
 
-/* "hpet" and "rtc0" stand for descriptors that somebody opened for us. */
-int host_clock_os_dev_open_fd(const char *fdname, Error **errp)
+/* "hpet" and "rtc0" are names of descriptors that somebody opened for us. */
+int host_clock_os_dev_fd_param(const char *fdname, Error **errp)
 {
     g_autofree char *path = g_strdup_printf("/dev/%s", fdname);
 
-    return host_clock_os_dev_open(path, errp);
+    return qemu_isdigit(fdname[0]) ? atoi(fdname) :
+                                     host_clock_os_dev_open(path, errp);
+}
+
+void host_clock_os_dev_own_fd(int fd)
+{
+    g_assert_true(files[fd].is_open);
 }
 
 void host_clock_os_dev_close(int fd)
 {
     g_assert_true(files[fd].is_open);
     g_assert_null(files[fd].cb);
+    held_ns = MAX(held_ns, sim_raw_ns() - files[fd].opened_ns);
     files[fd].is_open = false;
     if (!files[fd].maps) {
         files[fd] = (File) { .kind = KIND_NONE };
@@ -219,7 +248,8 @@ void host_clock_os_dev_watch(int fd, void (*cb)(void *opaque), void *opaque)
 
 int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
 {
-    Kind kind = path ? path_kind(path) : files[fd].kind;
+    Kind kind = path ? path_kind(path) :
+                fd < FILES ? files[fd].kind : KIND_NONE;
 
     switch (kind) {
     case KIND_HPET:
@@ -232,18 +262,13 @@ int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
         *id = (HostClockOsDevId) { 1, 3 };
         return 0;
     default:
-        return path && g_str_equal(path, "/") ? -ENOTTY : -ENOENT;
+        return !path ? -EBADF : g_str_equal(path, "/") ? -ENOTTY : -ENOENT;
     }
-}
-
-bool host_clock_os_dev_is_driver(const HostClockOsDevId *id,
-                                 const char *driver)
-{
-    return g_str_equal(driver, "rtc") && id->major == RTC_MAJOR;
 }
 
 static int rtc_read_seconds(int64_t *seconds)
 {
+    reads++;
     sim_block(sim_rtc.read_ns);
     if (sim_rtc.gone) {
         return -ENODEV;
@@ -260,17 +285,15 @@ static int rtc_read_seconds(int64_t *seconds)
 
 ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
 {
-    unsigned hz = g_str_has_suffix(path, "/max-user-freq") ?
-                  sim_hpet.max_user_freq : sim_rtc.max_user_freq;
     int64_t seconds;
     int ret;
 
+    if (g_str_equal(path, "/proc/devices")) {
+        return snprintf(buf, size, "Character devices:\n  1 mem\n%3d rtc\n",
+                        RTC_MAJOR);
+    }
     if (g_str_equal(path, "/etc/adjtime") && sim_rtc.adjtime) {
         return g_strlcpy(buf, sim_rtc.adjtime, size);
-    }
-    if (g_str_has_suffix(path, "-user-freq") ||
-        g_str_has_suffix(path, "_user_freq")) {
-        return snprintf(buf, size, "%u\n", hz);
     }
     if (g_str_equal(path, "/sys/dev/char/254:0/since_epoch") &&
         !sim_rtc.no_sysfs && !sim_rtc.missing && !sim_rtc.gone) {
@@ -309,7 +332,8 @@ static uint64_t hpet_counter(void)
 {
     uint64_t n;
 
-    /* The counter is read somewhere within the look. */
+    reads++;
+    /* The counter is read somewhere within that time. */
     sim_block(sim_hpet.load_ns / 2);
     n = hpet_base + muldiv64(hpet_time.ns, 1000000, sim_hpet.period_fs ?: 1);
     sim_block(sim_hpet.load_ns - sim_hpet.load_ns / 2);
@@ -319,37 +343,17 @@ static uint64_t hpet_counter(void)
     return n;
 }
 
-uint32_t host_clock_os_dev_load32(const void *regs, size_t offset)
-{
-    switch (offset) {
-    case 0x00:
-        return sim_hpet.is_32 ? 0x8086a001 : 0x8086a201;
-    case 0x04:
-        return sim_hpet.period_fs;
-    case 0xf0:
-        return hpet_counter();
-    default:
-        g_assert_not_reached();
-    }
-}
-
 uint64_t host_clock_os_dev_load64(const void *regs, size_t offset)
 {
+    if (offset == 0) {
+        return (uint64_t)sim_hpet.period_fs << 32 |
+               (sim_hpet.is_32 ? 0x80868201 : 0x8086a201);
+    }
     g_assert_cmpuint(offset, ==, 0xf0);
-    return hpet_counter();
+    return sim_hpet.is_32 ? (uint32_t)hpet_counter() : hpet_counter();
 }
 
 /* Interrupts */
-
-static void plan_uie(File *f)
-{
-    int64_t left_ns = SEC - rtc_time.ns % SEC;
-
-    f->uie_ns = sim_raw_ns() + left_ns - left_ns / 1000000 * sim_rtc.ppm + 2;
-    if (sim_rtc.late_ns) {
-        f->uie_ns += g_test_rand_int_range(0, sim_rtc.late_ns);
-    }
-}
 
 static int start_interrupts(File *f, bool on)
 {
@@ -393,13 +397,6 @@ static int rtc_ioctl(File *f, unsigned long request, void *arg)
     switch (request) {
     case RTC_RD_TIME:
         return rtc_ioctl_date(arg);
-    case RTC_UIE_ON:
-        f->uie = !sim_rtc.uie_errno;
-        f->uie_ns = 0;
-        return -sim_rtc.uie_errno;
-    case RTC_UIE_OFF:
-        f->uie = false;
-        return 0;
     case RTC_IRQP_SET:
         return set_hz(f, (uintptr_t)arg, sim_rtc.max_user_freq);
     case RTC_PIE_ON:
@@ -441,14 +438,12 @@ ssize_t host_clock_os_dev_read(int fd, void *buf, size_t len)
         if (sim_rtc.gone) {
             return -ENODEV;
         }
-        data = (f->pending + f->uf) << 8 | RTC_IRQF | (f->uf ? RTC_UF : 0) |
-               (f->pending ? RTC_PF : 0);
+        data = f->pending << 8 | RTC_IRQF | RTC_PF;
     }
-    if (!f->pending && !f->uf) {
+    if (!f->pending) {
         return -EAGAIN;
     }
     f->pending = 0;
-    f->uf = false;
     *(unsigned long *)buf = data;
     return sizeof(data);
 }
@@ -457,24 +452,14 @@ ssize_t host_clock_os_dev_read(int fd, void *buf, size_t len)
 static int64_t file_remaining(File *f)
 {
     bool silent = f->kind == KIND_RTC ? sim_rtc.silent : sim_hpet.silent;
-    int64_t ns = INT64_MAX;
 
     if (f->kind == KIND_RTC && sim_rtc.gone && f->cb) {
         return 0;
     }
-    if (!f->cb || silent) {
+    if (!f->cb || silent || !f->is_on) {
         return INT64_MAX;
     }
-    if (f->uie) {
-        if (!f->uie_ns) {
-            plan_uie(f);
-        }
-        ns = f->uie_ns;
-    }
-    if (f->is_on) {
-        ns = MIN(ns, f->next_ns);
-    }
-    return ns == INT64_MAX ? ns : MAX(ns - sim_raw_ns(), 0);
+    return MAX(f->next_ns - sim_raw_ns(), 0);
 }
 
 int64_t sim_dev_remaining(void)
@@ -499,10 +484,6 @@ void sim_dev_event(void)
         if (f->is_on && f->next_ns <= sim_raw_ns()) {
             f->pending++;
             f->next_ns += SEC / f->hz;
-        }
-        if (f->uie && f->uie_ns <= sim_raw_ns()) {
-            f->uf = true;
-            f->uie_ns = 0;
         }
         f->cb(f->opaque);
     }

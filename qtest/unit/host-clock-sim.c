@@ -8,33 +8,17 @@
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
+#include "qemu/rcu.h"
 #include "qom/object_interfaces.h"
 #include "system/cpu-timers.h"
-#include "system/runstate.h"
 #include "../../hw/rtc/host-clock-internal.h"
 #include "host-clock-sim.h"
 
-/* What a look at a clock costs; it makes two looks differ. */
+#include <sys/syscall.h>
+#include <sys/time.h>
+
+/* What reading a clock costs; it makes two readings differ. */
 #define LOOK_NS 20
-
-struct HostClockOsTimer {
-    HostClockOsId id;
-    HostClockOsTimerCB *cb;
-    void *opaque;
-    int64_t deadline_ns;
-    bool was_set;
-    QLIST_ENTRY(HostClockOsTimer) next;
-};
-
-struct VMChangeStateEntry {
-    VMChangeStateHandler *cb;
-    void *opaque;
-    QLIST_ENTRY(VMChangeStateEntry) next;
-};
-
-static QLIST_HEAD(, HostClockOsTimer) timers = QLIST_HEAD_INITIALIZER(timers);
-static QLIST_HEAD(, VMChangeStateEntry) vm_handlers =
-    QLIST_HEAD_INITIALIZER(vm_handlers);
 
 static struct {
     int64_t raw_ns;
@@ -42,18 +26,32 @@ static struct {
     int64_t real_ns;
     int64_t suspended_ns;
     int slew_ppm;
+    int64_t slew_millionths;
     int64_t preempt_ns;
     int preempt_count;
     int64_t set_after_ns;
     int set_after_count;
+    bool was_set;
     int64_t early_ns;
     int64_t late_ns;
     int64_t sleep_late_ns;
-    unsigned arms;
+    /* The main loop's deadline, and how late it will be noticed */
+    int64_t deadline_ns;
+    int64_t deadline_late_ns;
+    unsigned wakeups;
+    int64_t busy_ns;
     bool vm_running;
     int64_t virtual_ns;
-    HostClock *machine_clock;
 } sim;
+
+/* What outlives a test, as it does in the core */
+static void (*watch_cb)(void);
+static bool no_watch;
+static CPUClockBase *clock_base;
+static bool real_time;
+
+/* Only the test's own thread makes time pass by reading a clock. */
+static __thread int64_t look_ns;
 
 /* The clocks */
 
@@ -61,12 +59,12 @@ static void pass(int64_t ns)
 {
     sim.raw_ns += ns;
     sim_dev_pass(ns);
-    ns += ns / 1000000 * sim.slew_ppm;
+    sim.slew_millionths += ns % NANOSECONDS_PER_SECOND * sim.slew_ppm;
+    ns += ns / NANOSECONDS_PER_SECOND * sim.slew_ppm * 1000 +
+          sim.slew_millionths / 1000000;
+    sim.slew_millionths %= 1000000;
     sim.mono_ns += ns;
     sim.real_ns += ns;
-    if (sim.vm_running) {
-        sim.virtual_ns += ns;
-    }
 }
 
 int64_t sim_mono_ns(void)
@@ -84,10 +82,15 @@ int64_t sim_raw_ns(void)
     return sim.raw_ns;
 }
 
-static int64_t look_at_realtime(void)
+static int64_t read_realtime(void)
 {
-    int64_t seen_ns = sim.real_ns;
+    int64_t seen_ns;
 
+    if (sim.preempt_count > 0) {
+        sim.preempt_count--;
+        pass(sim.preempt_ns);
+    }
+    seen_ns = sim.real_ns;
     if (sim.set_after_count > 0) {
         sim.set_after_count--;
         sim_set_realtime_quietly(sim.set_after_ns);
@@ -95,28 +98,63 @@ static int64_t look_at_realtime(void)
     return seen_ns;
 }
 
-int64_t host_clock_os_now_ns(HostClockOsId id)
+/* QEMU's own timers, and all else that is linked in, see these, too. */
+int clock_gettime(clockid_t id, struct timespec *ts)
 {
-    if (id == HOST_CLOCK_OS_REALTIME && sim.preempt_count > 0) {
-        sim.preempt_count--;
-        pass(sim.preempt_ns);
+    int64_t ns;
+
+    if (real_time) {
+        return syscall(SYS_clock_gettime, id, ts);
     }
-    pass(LOOK_NS);
+    pass(look_ns);
     switch (id) {
-    case HOST_CLOCK_OS_REALTIME:
-        return look_at_realtime();
-    case HOST_CLOCK_OS_MONOTONIC_RAW:
-        return sim.raw_ns;
-    case HOST_CLOCK_OS_BOOTTIME:
-        return sim.mono_ns + sim.suspended_ns;
+    case CLOCK_REALTIME:
+        ns = look_ns ? read_realtime() : sim.real_ns;
+        break;
+    case CLOCK_MONOTONIC:
+        ns = sim.mono_ns;
+        break;
+    case CLOCK_MONOTONIC_RAW:
+        ns = sim.raw_ns;
+        break;
+    case CLOCK_BOOTTIME:
+        ns = sim.mono_ns + sim.suspended_ns;
+        break;
     default:
-        return sim.mono_ns;
+        return syscall(SYS_clock_gettime, id, ts);
     }
+    ts->tv_sec = ns / NANOSECONDS_PER_SECOND;
+    ts->tv_nsec = ns % NANOSECONDS_PER_SECOND;
+    if (ts->tv_nsec < 0) {
+        ts->tv_sec--;
+        ts->tv_nsec += NANOSECONDS_PER_SECOND;
+    }
+    return 0;
 }
 
-void host_clock_os_sleep_ns(int64_t ns)
+void sim_real_time(bool on)
 {
-    pass(ns);
+    real_time = on;
+}
+
+int gettimeofday(struct timeval *restrict tv, void *restrict tz)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    tv->tv_sec = ts.tv_sec;
+    tv->tv_usec = ts.tv_nsec / 1000;
+    return 0;
+}
+
+void g_usleep(gulong us)
+{
+    /* One of QEMU's own threads */
+    if (!look_ns) {
+        usleep(us);
+        return;
+    }
+    pass(us * SCALE_US);
     if (sim.sleep_late_ns) {
         pass(g_test_rand_int_range(0, sim.sleep_late_ns));
     }
@@ -132,6 +170,63 @@ void sim_block(int64_t ns)
     pass(ns);
 }
 
+void sim_slew(int ppm)
+{
+    sim.slew_ppm = ppm;
+}
+
+void sim_preempt(int64_t ns, int n)
+{
+    sim.preempt_ns = ns;
+    sim.preempt_count = n;
+}
+
+/* Steps */
+
+bool host_clock_os_watch(void (*cb)(void))
+{
+    if (no_watch) {
+        return false;
+    }
+    watch_cb = cb;
+    return true;
+}
+
+void sim_no_watch(bool on)
+{
+    no_watch = on;
+}
+
+static void announce_step(void)
+{
+    bool was_set = sim.was_set;
+
+    /* As the kernel has it: what comes while it is told is told again. */
+    sim.was_set = false;
+    if (was_set && watch_cb && !no_watch) {
+        watch_cb();
+    }
+}
+
+void sim_set_realtime_quietly(int64_t by_ns)
+{
+    sim.real_ns += by_ns;
+    sim.was_set = true;
+}
+
+void sim_set_realtime(int64_t by_ns)
+{
+    sim_set_realtime_quietly(by_ns);
+    announce_step();
+    sim_main_loop();
+}
+
+void sim_set_realtime_after_looks(int64_t by_ns, int n)
+{
+    sim.set_after_ns = by_ns;
+    sim.set_after_count = n;
+}
+
 void sim_suspend(int64_t ns, bool devices_go_on)
 {
     sim.suspended_ns += ns;
@@ -141,163 +236,90 @@ void sim_suspend(int64_t ns, bool devices_go_on)
     }
 }
 
-int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
-                                  int64_t *real_ns)
+/* The main loop: QEMU's, but how long it sleeps is up to us */
+
+int64_t sim_sleep_ns(void)
 {
-    int64_t best = INT64_MAX;
+    int64_t cost_ns = look_ns, sleep_ns;
 
-    for (int i = 0; i < 8 && best > 100 * LOOK_NS; i++) {
-        int64_t before = host_clock_os_now_ns(id);
-        int64_t real = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-        int64_t after = host_clock_os_now_ns(id);
+    look_ns = 0;
+    sleep_ns = timerlistgroup_deadline_ns(&main_loop_tlg);
+    look_ns = cost_ns;
+    return sleep_ns;
+}
 
-        if (after - before < best) {
-            best = after - before;
-            *ns = before + best / 2;
-            *real_ns = real;
-        }
+/* The deadline has passed, and the main loop has not noticed yet. */
+static bool loop_oversleeps(void)
+{
+    return sim.mono_ns >= sim.deadline_ns &&
+           sim.mono_ns < sim.deadline_ns + sim.deadline_late_ns;
+}
+
+/* What is left until the main loop wakes up because of a timer */
+static int64_t loop_remaining(void)
+{
+    int64_t sleep_ns;
+
+    if (loop_oversleeps()) {
+        return sim.deadline_ns + sim.deadline_late_ns - sim.mono_ns;
     }
-    return best / 2 + 1;
-}
-
-void sim_slew(int ppm)
-{
-    sim.slew_ppm = ppm;
-}
-
-void sim_set_realtime_after_looks(int64_t by_ns, int n)
-{
-    sim.set_after_ns = by_ns;
-    sim.set_after_count = n;
-}
-
-void sim_preempt(int64_t ns, int n)
-{
-    sim.preempt_ns = ns;
-    sim.preempt_count = n;
-}
-
-/* The timers */
-
-HostClockOsTimer *host_clock_os_timer_new(HostClockOsId id,
-                                          HostClockOsTimerCB *cb,
-                                          void *opaque, Error **errp)
-{
-    HostClockOsTimer *timer = g_new0(HostClockOsTimer, 1);
-
-    timer->id = id;
-    timer->cb = cb;
-    timer->opaque = opaque;
-    timer->deadline_ns = INT64_MAX;
-    QLIST_INSERT_HEAD(&timers, timer, next);
-    return timer;
-}
-
-void host_clock_os_timer_free(HostClockOsTimer *timer)
-{
-    if (timer) {
-        QLIST_REMOVE(timer, next);
-        g_free(timer);
-    }
-}
-
-bool host_clock_os_timer_arm(HostClockOsTimer *timer, int64_t deadline_ns)
-{
-    bool was_set = timer->was_set;
-
-    sim.arms++;
-    timer->was_set = false;
-    timer->deadline_ns = deadline_ns;
-    if (sim.late_ns && deadline_ns != INT64_MAX) {
-        timer->deadline_ns += g_test_rand_int_range(0, sim.late_ns);
-    }
-    return !was_set;
-}
-
-const char *host_clock_os_alarm_name(void)
-{
-    return "simulated";
-}
-
-static int64_t timer_remaining(HostClockOsTimer *timer)
-{
-    int64_t now_ns = timer->id == HOST_CLOCK_OS_REALTIME ? sim.real_ns :
-                                                           sim.mono_ns;
-
-    if (timer->deadline_ns == INT64_MAX) {
+    sleep_ns = sim_sleep_ns();
+    if (sleep_ns < 0 || sleep_ns > INT64_MAX / 2 - sim.mono_ns) {
         return INT64_MAX;
     }
-    return MAX(timer->deadline_ns - sim.early_ns - now_ns, 0);
+    /* One deadline is late by the same amount however often it is asked for. */
+    if (sim.mono_ns + sleep_ns != sim.deadline_ns) {
+        sim.deadline_ns = sim.mono_ns + sleep_ns;
+        sim.deadline_late_ns = sim.late_ns ?
+                               g_test_rand_int_range(0, sim.late_ns) : 0;
+    }
+    return sleep_ns + sim.deadline_late_ns -
+           (sleep_ns > sim.early_ns ? sim.early_ns : 0);
 }
 
-static HostClockOsTimer *first_timer(void)
+static void loop_run(void)
 {
-    HostClockOsTimer *timer, *first = NULL;
+    int64_t begin_ns = sim.mono_ns;
 
-    QLIST_FOREACH(timer, &timers, next) {
-        if (!first || timer_remaining(timer) < timer_remaining(first)) {
-            first = timer;
-        }
-    }
-    return first;
+    main_loop_wait(true);
+    sim.busy_ns = MAX(sim.busy_ns, sim.mono_ns - begin_ns);
 }
 
-/* What comes first, a timer or a device, happens now. */
-static bool next_event(int64_t within_ns)
+void sim_main_loop(void)
 {
-    HostClockOsTimer *timer = first_timer();
-    int64_t timer_ns = timer ? timer_remaining(timer) : INT64_MAX;
-    int64_t dev_ns = sim_dev_remaining();
-
-    if (MIN(timer_ns, dev_ns) > within_ns) {
-        return false;
+    /* What one round finds to do may schedule something for the next. */
+    for (int i = 0; i < 3; i++) {
+        loop_run();
     }
-    pass(MIN(timer_ns, dev_ns));
-    if (dev_ns <= timer_ns) {
-        sim_dev_event();
-    } else {
-        timer->deadline_ns = INT64_MAX;
-        timer->cb(timer->opaque, false);
-    }
-    return true;
 }
 
 void sim_advance(int64_t ns)
 {
     int64_t end_ns = sim.mono_ns + ns;
 
-    while (next_event(end_ns - sim.mono_ns)) {
-        /* until there is nothing left on the way */
-    }
-    if (end_ns > sim.mono_ns) {
-        pass(end_ns - sim.mono_ns);
-    }
-    sim_main_loop();
-}
+    announce_step();
+    while (true) {
+        int64_t timer_ns, dev_ns;
 
-void sim_set_realtime_quietly(int64_t by_ns)
-{
-    HostClockOsTimer *timer;
-
-    sim.real_ns += by_ns;
-    QLIST_FOREACH(timer, &timers, next) {
-        timer->was_set = timer->id == HOST_CLOCK_OS_REALTIME;
-    }
-}
-
-void sim_set_realtime(int64_t by_ns)
-{
-    HostClockOsTimer *timer, *next;
-
-    sim_set_realtime_quietly(by_ns);
-    QLIST_FOREACH_SAFE(timer, &timers, next, next) {
-        if (timer->was_set) {
-            timer->was_set = false;
-            timer->deadline_ns = INT64_MAX;
-            timer->cb(timer->opaque, true);
+        if (!loop_oversleeps()) {
+            loop_run();
+        }
+        timer_ns = loop_remaining();
+        dev_ns = sim_dev_remaining();
+        if (MIN(timer_ns, dev_ns) > end_ns - sim.mono_ns) {
+            break;
+        }
+        pass(MIN(timer_ns, dev_ns));
+        if (dev_ns <= timer_ns) {
+            sim_dev_event();
+        } else {
+            sim.wakeups++;
         }
     }
-    sim_main_loop();
+    pass(MAX(end_ns - sim.mono_ns, 0));
+    if (!loop_oversleeps()) {
+        sim_main_loop();
+    }
 }
 
 void sim_timers_early(int64_t ns)
@@ -312,110 +334,79 @@ void sim_timers_late(int64_t ns)
 
 unsigned sim_timers(void)
 {
-    HostClockOsTimer *timer;
     unsigned n = 0;
 
-    QLIST_FOREACH(timer, &timers, next) {
-        n++;
+    for (QEMUClockType type = 0; type < QEMU_CLOCK_MAX; type++) {
+        n += timerlist_has_timers(main_loop_tlg.tl[type]);
     }
     return n;
 }
 
-unsigned sim_arms(void)
+unsigned sim_wakeups(void)
 {
-    return sim.arms;
+    return sim.wakeups;
 }
 
-/* The VM */
-
-VMChangeStateEntry *qemu_add_vm_change_state_handler_prio(
-    VMChangeStateHandler *cb, void *opaque, int priority)
+int64_t sim_busy_ns(void)
 {
-    VMChangeStateEntry *entry = g_new0(VMChangeStateEntry, 1);
-
-    entry->cb = cb;
-    entry->opaque = opaque;
-    QLIST_INSERT_HEAD(&vm_handlers, entry, next);
-    return entry;
+    return sim.busy_ns;
 }
 
-void qemu_del_vm_change_state_handler(VMChangeStateEntry *entry)
-{
-    QLIST_REMOVE(entry, next);
-    g_free(entry);
-}
+/* The VM, as system/cpu-timers.c has it */
 
-bool runstate_is_running(void)
+static int64_t base_ns(void)
 {
-    return sim.vm_running;
+    return clock_base && clock_base->get_ns ?
+           clock_base->get_ns(clock_base->clock) : get_clock();
 }
 
 int64_t cpus_get_virtual_clock(void)
 {
-    return sim.virtual_ns;
+    return sim.virtual_ns + (sim.vm_running ? base_ns() : 0);
 }
 
 void cpus_set_virtual_clock(int64_t new_time)
 {
-    sim.virtual_ns = new_time;
+    g_assert_not_reached();
+}
+
+int64_t cpus_virtual_clock_sleep_ns(int64_t delta_ns)
+{
+    return clock_base && delta_ns >= 0 ?
+           clock_base->sleep_ns(clock_base->clock, delta_ns) : delta_ns;
+}
+
+void cpu_set_clock_base(CPUClockBase *base)
+{
+    sim.virtual_ns = cpus_get_virtual_clock();
+    clock_base = base;
+    sim.virtual_ns -= sim.vm_running ? base_ns() : 0;
 }
 
 int64_t sim_virtual_ns(void)
 {
-    return sim.virtual_ns;
-}
-
-void sim_virtual_drift(int64_t ns)
-{
-    sim.virtual_ns += ns;
-}
-
-static void sim_vm_set(bool running)
-{
-    VMChangeStateEntry *entry;
-
-    sim.vm_running = running;
-    QLIST_FOREACH(entry, &vm_handlers, next) {
-        entry->cb(entry->opaque, running,
-                  running ? RUN_STATE_RUNNING : RUN_STATE_PAUSED);
-    }
+    return cpus_get_virtual_clock();
 }
 
 void sim_vm_start(void)
 {
-    sim_vm_set(true);
+    if (!sim.vm_running) {
+        sim.virtual_ns -= base_ns();
+        sim.vm_running = true;
+        qemu_clock_enable(QEMU_CLOCK_VIRTUAL, true);
+    }
 }
 
 void sim_vm_stop(void)
 {
-    sim_vm_set(false);
-}
-
-/* The machine and the main loop */
-
-HostClock *host_clock_get_machine_default(void)
-{
-    return sim.machine_clock;
-}
-
-bool host_clock_set_machine_default(HostClock *hc, Error **errp)
-{
-    sim.machine_clock = hc;
-    return true;
-}
-
-void sim_main_loop(void)
-{
-    int rounds = 1000;
-
-    while (rounds-- && aio_poll(qemu_get_aio_context(), false)) {
-        /*
-         * Until there is nothing left to do.  A source that steps whenever
-         * somebody looks always has something; the real main loop sees to
-         * others as well.
-         */
+    if (sim.vm_running) {
+        sim.virtual_ns += base_ns();
+        sim.vm_running = false;
+        qemu_clock_enable(QEMU_CLOCK_VIRTUAL, false);
     }
 }
+
+/* Objects */
 
 Object *sim_object_new(const char *type, const char *id)
 {
@@ -448,7 +439,7 @@ void sim_object_del(Object *obj)
 
 void sim_reset(int64_t mono_ns, int64_t real_ns)
 {
-    g_assert_cmpuint(sim_timers(), ==, 0);
+    sim_vm_stop();
     memset(&sim, 0, sizeof(sim));
     sim.raw_ns = mono_ns;
     sim.mono_ns = mono_ns;
@@ -456,9 +447,22 @@ void sim_reset(int64_t mono_ns, int64_t real_ns)
     sim_dev_reset();
 }
 
+bool sim_in_subprocess(void)
+{
+    if (g_test_subprocess()) {
+        return false;
+    }
+    g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_test_trap_assert_passed();
+    return true;
+}
+
 void sim_init(void)
 {
+    look_ns = LOOK_NS;
     qemu_init_main_loop(&error_abort);
+    /* A test that starts another process does not need it there. */
+    rcu_disable_atfork();
     /* A unit test has no BQL; the stub says that it is held from now on. */
     rust_bql_mock_lock();
     module_call_init(MODULE_INIT_QOM);

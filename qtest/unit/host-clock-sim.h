@@ -3,8 +3,11 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Stands in for hw/rtc/host-clock-os.c, the machine and the run state.  Time
- * moves only when a test says so; a test is one thread, so nothing here locks.
+ * Stands in for the C library's clocks and sleep, hw/rtc/host-clock-os-watch.c,
+ * hw/rtc/host-clock-os-dev.c and system/cpu-timers.c.  QEMU's own timers and
+ * main loop are the real ones, and run on simulated time.  Time moves only when
+ * a test says so, and by a few nanoseconds whenever a clock is read; a test is
+ * one thread, so nothing here locks.
  */
 
 #ifndef TESTS_UNIT_HOST_CLOCK_SIM_H
@@ -12,58 +15,86 @@
 
 #include "qom/object.h"
 
-/* Set the clocks, stop the VM, forget the timers and faults of another test */
+/* Called once at the beginning of main() */
+void sim_init(void);
+
+/*
+ * To make a clock the machine's is for good, so it takes a process of its own:
+ * a test begins with "if (sim_in_subprocess()) return;".
+ */
+bool sim_in_subprocess(void);
+
+/* Clocks are real until simulated time is wanted again: for a fuzzer's own */
+void sim_real_time(bool on);
+
+/* Set the clocks, stop the VM, forget the faults of another test */
 void sim_reset(int64_t mono_ns, int64_t real_ns);
 
 int64_t sim_mono_ns(void);
 int64_t sim_real_ns(void);
 int64_t sim_raw_ns(void);
 
-/* Let time pass; timers fire on the way, each at its time */
+/*
+ * Let time pass: the main loop wakes up for each timer, interrupt and announced
+ * step on the way
+ */
 void sim_advance(int64_t ns);
 
-/* Somebody sets CLOCK_REALTIME; timers on it fire at once */
+/* Run what is due in the main loop now */
+void sim_main_loop(void);
+
+/* Somebody sets CLOCK_REALTIME, and the main loop is told at once */
 void sim_set_realtime(int64_t by_ns);
+
+/* The same, but the main loop is told when time passes the next time */
+void sim_set_realtime_quietly(int64_t by_ns);
+
+/* After each of the next @n readings of REALTIME it is set like that. */
+void sim_set_realtime_after_looks(int64_t by_ns, int n);
+
+/* Fault: the host does not tell when REALTIME is set; not undone by a reset */
+void sim_no_watch(bool on);
 
 /* Time passes while the main loop is stuck: no timer fires, nothing is read */
 void sim_block(int64_t ns);
 
-/* The host is suspended; MONOTONIC and RAW stand still, REALTIME does not */
-void sim_suspend(int64_t ns, bool devices_go_on);
-
 /*
- * The same, but the event has not reached the main loop yet: an armed timer
- * on REALTIME will say so when it is armed again, as the kernel's does.
+ * The host is suspended: MONOTONIC and RAW stand still, REALTIME and BOOTTIME
+ * do not.  The main loop is told when time passes the next time.
  */
-void sim_set_realtime_quietly(int64_t by_ns);
-
-/* After each of the next @n looks at REALTIME it is set like that. */
-void sim_set_realtime_after_looks(int64_t by_ns, int n);
+void sim_suspend(int64_t ns, bool devices_go_on);
 
 /* NTP: CLOCK_REALTIME and CLOCK_MONOTONIC run fast by @ppm */
 void sim_slew(int ppm);
 
-/* A thread that is about to look at REALTIME loses the CPU for @ns, @n times */
+/* A thread that is about to read REALTIME loses the CPU for @ns, @n times */
 void sim_preempt(int64_t ns, int n);
 
-/* Fault: timers fire early by @ns */
+/* Fault: the main loop wakes up early by @ns, once for each deadline */
 void sim_timers_early(int64_t ns);
 
-/* Fault: timers fire late by up to @ns at random */
+/* Fault: the main loop wakes up late by up to @ns at random */
 void sim_timers_late(int64_t ns);
 
 /* Fault: who sleeps wakes up late by up to @ns at random */
 void sim_sleeps_late(int64_t ns);
 
-/* Number of timers that exist, and how often one was armed */
+/* How many of the main loop's lists have a timer that is armed */
 unsigned sim_timers(void);
-unsigned sim_arms(void);
 
-/* The VM; QEMU_CLOCK_VIRTUAL passes while it runs, and jumps by the drift */
+/* How often the main loop has been woken up by a deadline */
+unsigned sim_wakeups(void);
+
+/* The longest time that the main loop has been at work without a pause */
+int64_t sim_busy_ns(void);
+
+/* How long the main loop would sleep now, in ns; -1: until something happens */
+int64_t sim_sleep_ns(void);
+
+/* The VM; QEMU_CLOCK_VIRTUAL passes while it runs, on what the core chose */
 void sim_vm_start(void);
 void sim_vm_stop(void);
 int64_t sim_virtual_ns(void);
-void sim_virtual_drift(int64_t ns);
 
 /*
  * The devices, in host-clock-sim-dev.c.  A test changes these to its liking;
@@ -86,7 +117,7 @@ typedef struct SimHpet {
     bool stopped;
     bool silent;            /* interrupts do not come */
     bool hostile;           /* the counter is anything */
-    int64_t load_ns;        /* what a look costs */
+    int64_t load_ns;        /* what reading a register costs */
     unsigned max_user_freq; /* 0: no limit */
 } SimHpet;
 
@@ -94,15 +125,14 @@ typedef struct SimRtc {
     bool missing;
     int open_errno;
     int read_errno;
-    int uie_errno;
-    bool busy;
+    bool busy;              /* another process has the device open */
+    int busy_stays;         /* for so many attempts; 0: for ever */
     bool no_sysfs;
     bool gone;
     bool silent;
     bool hostile;
     int ppm;
-    int64_t late_ns;        /* interrupts come late by up to this */
-    int64_t read_ns;        /* what a look costs */
+    int64_t read_ns;        /* what reading the calendar costs */
     unsigned max_user_freq;
     const char *adjtime;    /* what /etc/adjtime holds, or NULL */
 } SimRtc;
@@ -117,9 +147,14 @@ int64_t sim_rtc_ns(void);
 void sim_hpet_set(uint64_t count);
 void sim_rtc_set(int64_t ns);
 
-/* Files that are open, mappings that exist, interrupts delivered */
+/* Files that are open, and mappings that exist */
 int sim_dev_files(void);
 int sim_dev_maps(void);
+/* How often a device was opened, and the longest time that one was open */
+unsigned sim_dev_opens(void);
+int64_t sim_dev_held_ns(void);
+/* How often a device was read, and interrupts delivered */
+unsigned sim_dev_reads(void);
 unsigned sim_dev_interrupts(void);
 
 /* Between host-clock-sim.c and host-clock-sim-dev.c */
@@ -128,14 +163,8 @@ void sim_dev_pass(int64_t ns);
 int64_t sim_dev_remaining(void);
 void sim_dev_event(void);
 
-/* Run what was scheduled for the main loop */
-void sim_main_loop(void);
-
 /* An object of a type, completed; NULL if that fails, with the error freed */
 Object *sim_object_new(const char *type, const char *id);
 void sim_object_del(Object *obj);
-
-/* Called once at the beginning of main() */
-void sim_init(void);
 
 #endif

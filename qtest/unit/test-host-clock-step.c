@@ -1,0 +1,516 @@
+/*
+ * Host clocks: steps of wall time, on a simulated host
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "block/aio.h"
+#include "qemu/main-loop.h"
+#include "host-clock-core-test.h"
+
+#define HOST    HOST_CLOCK_VIEW_TYPE_HOST
+#define RT      HOST_CLOCK_VIEW_TYPE_RT
+
+/* What is a step */
+
+static void test_sizes(const void *name)
+{
+    static const int64_t steps[] = {
+        SEC, -SEC, HOUR, -HOUR, 3650 * DAY, -3650 * DAY, 20 * MS, -20 * MS,
+        10 * US, -10 * US,
+    };
+    HostClock *hc = open_clock(name);
+    int64_t mono0 = mono(hc) - sim_mono_ns(), total_ns = 0;
+
+    for (int i = 0; i < ARRAY_SIZE(steps); i++) {
+        sim_set_realtime_quietly(steps[i]);
+        total_ns += steps[i];
+        /* A vCPU that reads first changes nothing in what is announced. */
+        if (i % 2) {
+            assert_near(mono(hc), mono0 + sim_mono_ns());
+            assert_near(wall(hc), START_REAL - START_MONO + total_ns +
+                                  sim_mono_ns());
+        }
+        sim_advance(LOOKS);
+        g_assert_cmpuint(hc->generation, ==, i + 1);
+        assert_near(hc->last_step_ns, steps[i]);
+        assert_near(said.step_ns, total_ns);
+        g_assert_cmpint(said.steps, ==, i + 1);
+        g_assert_cmpuint(said.generation, ==, i + 1);
+        assert_near(mono(hc), mono0 + sim_mono_ns());
+    }
+    close_clock(hc);
+}
+
+/* The kernel slews by at most 500 ppm, for as long as it likes. */
+static void test_slew(const void *name)
+{
+    HostClock *hc = open_clock(name);
+
+    for (int ppm = -500; ppm <= 500; ppm += 1000) {
+        int64_t last = mono(hc);
+
+        sim_slew(ppm);
+        for (int i = 0; i < 1000; i++) {
+            sim_advance(SEC);
+            host_clock_check_step(hc, i % 2);
+            g_assert_cmpint(mono(hc), >, last);
+            last = mono(hc);
+        }
+        sim_advance(DAY);
+        host_clock_check_step(hc, false);
+    }
+    g_assert_cmpuint(hc->generation, ==, 0);
+    g_assert_cmpint(said.steps, ==, 0);
+    close_clock(hc);
+}
+
+/* A thread that loses the CPU between two looks must not see a step. */
+static void test_preempted(const void *name)
+{
+    HostClock *hc = open_clock(name);
+
+    for (int n = 1; n < 12; n++) {
+        sim_preempt(20 * MS, n);
+        host_clock_check_step(hc, n % 2);
+        g_assert_cmpuint(hc->generation, ==, 0);
+    }
+    close_clock(hc);
+}
+
+/* Nobody said anything, so it has to be more than noise and slew. */
+static void test_unannounced(void)
+{
+    HostClock *hc = open_made("paired");
+
+    made.wall_ns += 9 * MS;
+    host_clock_check_step(hc, false);
+    made.mono_ns += 1000 * SEC;
+    made.wall_ns += 1000 * SEC + 500 * MS;
+    host_clock_check_step(hc, false);
+    made.mono_ns += 1000 * SEC;
+    made.wall_ns += 1000 * SEC - 500 * MS;
+    host_clock_check_step(hc, false);
+    g_assert_cmpuint(hc->generation, ==, 0);
+    made.wall_ns += 11 * MS;
+    host_clock_check_step(hc, false);
+    g_assert_cmpuint(hc->generation, ==, 1);
+    g_assert_cmpint(hc->last_step_ns, ==, 11 * MS);
+    made.mono_ns += 1000 * SEC;
+    made.wall_ns += 1000 * SEC - 600 * MS;
+    host_clock_check_step(hc, false);
+    g_assert_cmpuint(hc->generation, ==, 2);
+    g_assert_cmpint(hc->last_step_ns, ==, -600 * MS);
+    /* Once it has been told it is none any more. */
+    host_clock_check_step(hc, false);
+    g_assert_cmpuint(hc->generation, ==, 2);
+    sim_main_loop();
+    g_assert_cmpint(said.steps, ==, 1);
+    g_assert_cmpint(said.step_ns, ==, -589 * MS);
+    close_clock(hc);
+}
+
+/* If somebody said that it was set, all but noise is a step. */
+static void test_announced(void)
+{
+    HostClock *hc = open_made("paired");
+
+    made.wall_ns += US / 2;
+    host_clock_check_step(hc, true);
+    g_assert_cmpuint(hc->generation, ==, 0);
+    made.wall_ns += 3 * US;
+    host_clock_check_step(hc, true);
+    g_assert_cmpuint(hc->generation, ==, 1);
+    g_assert_cmpint(hc->last_step_ns, ==, 3 * US);
+    /* What the source does not know it cannot have seen change. */
+    made.error_ns = 50 * MS;
+    made.wall_ns += 50 * MS;
+    host_clock_check_step(hc, true);
+    g_assert_cmpuint(hc->generation, ==, 1);
+    made.wall_ns += 52 * MS;
+    host_clock_check_step(hc, true);
+    g_assert_cmpuint(hc->generation, ==, 2);
+    close_clock(hc);
+}
+
+/* Who notices it */
+
+/* Nobody reads the time, as with -rtc clock=vm: a step is noticed, once. */
+static void test_unread(const void *name)
+{
+    HostClock *hc = open_clock(name);
+
+    for (int i = 1; i <= 3; i++) {
+        sim_set_realtime(-HOUR);
+        g_assert_cmpuint(hc->generation, ==, i);
+        assert_near(hc->last_step_ns, -HOUR);
+        sim_advance(DAY);
+    }
+    g_assert_cmpint(said.steps, ==, 3);
+    close_clock(hc);
+}
+
+/* All that are open, and each source is told before it is asked. */
+static int64_t stepping_ns;
+
+static void step_when_told(HostClock *hc)
+{
+    made.was_set++;
+    made.wall_ns += stepping_ns;
+}
+
+static void test_all_clocks(void)
+{
+    HostClock *hc = open_made("paired"), *other;
+
+    HOST_CLOCK_GET_CLASS(hc)->clock_was_set = step_when_told;
+    other = HOST_CLOCK(sim_object_new(HOST_CLOCK_PREFIX "raw", "hc1"));
+    made.was_set = 0;
+    stepping_ns = 5 * SEC;
+    sim_set_realtime(HOUR);
+    g_assert_cmpint(made.was_set, ==, 1);
+    g_assert_cmpuint(hc->generation, ==, 1);
+    g_assert_cmpint(hc->last_step_ns, ==, 5 * SEC);
+    g_assert_cmpuint(other->generation, ==, 1);
+    assert_near(other->last_step_ns, HOUR);
+    g_assert_cmpint(said.steps, ==, 2);
+    sim_object_del(OBJECT(other));
+    close_clock(hc);
+}
+
+/*
+ * A host that does not tell, or that has no descriptor left: the next look
+ * notices it, if it is no slew.  The next clock tries again.
+ */
+static void test_no_watch(void)
+{
+    HostClock *hc, *other;
+
+    if (sim_in_subprocess()) {
+        return;
+    }
+    sim_no_watch(true);
+    hc = open_clock("dynticks");
+    choose(hc);
+    sim_set_realtime(HOUR);
+    g_assert_cmpuint(hc->generation, ==, 0);
+    assert_near(wall(hc), START_REAL + HOUR);
+    g_assert_cmpuint(hc->generation, ==, 1);
+    sim_main_loop();
+    g_assert_cmpint(said.steps, ==, 1);
+    sim_no_watch(false);
+    sim_set_realtime(HOUR);
+    g_assert_cmpuint(hc->generation, ==, 1);
+    other = HOST_CLOCK(sim_object_new(HOST_CLOCK_PREFIX "raw", "hc1"));
+    sim_set_realtime(HOUR);
+    g_assert_cmpuint(other->generation, ==, 1);
+    g_assert_cmpuint(hc->generation, ==, 2);
+    assert_near(hc->last_step_ns, 2 * HOUR);
+}
+
+/* It is set again while the core looks, after each of many looks. */
+static void test_quick_succession(const void *name)
+{
+    HostClock *hc = open_clock(name);
+
+    for (int n = 1; n < 12; n++) {
+        sim_set_realtime_after_looks(n % 3 ? HOUR : -DAY, n);
+        sim_set_realtime(SEC);
+        /* At the latest one of these looks was the last of the n. */
+        for (int i = 0; i < n; i++) {
+            wall(hc);
+        }
+        sim_advance(MS);
+        assert_near(said.step_ns, sim_real_ns() - sim_mono_ns() -
+                                  (START_REAL - START_MONO));
+        assert_near(wall(hc), sim_real_ns());
+        g_assert_cmpuint(said.generation, ==, hc->generation);
+    }
+    g_assert_cmpint(sim_real_ns() - START_REAL, <, -2 * DAY);
+    close_clock(hc);
+}
+
+/* Telling of it */
+
+static struct {
+    Notifier notifiers[2];
+    int count;
+    int64_t total_ns;
+    /* What has to have fired, or not, when a notifier is called */
+    Shot *due;
+    Shot *not_due;
+    int64_t step_again_ns;
+} stepped;
+
+static void note_step(Notifier *notifier, void *data)
+{
+    g_assert_true(bql_locked());
+    stepped.count++;
+    stepped.total_ns += *(int64_t *)data;
+    if (stepped.due) {
+        g_assert_cmpint(stepped.due->fired, ==, 1);
+        g_assert_cmpint(stepped.not_due->fired, ==, 0);
+    }
+    if (stepped.step_again_ns) {
+        int64_t ns = stepped.step_again_ns;
+
+        stepped.step_again_ns = 0;
+        sim_set_realtime_quietly(ns);
+    }
+}
+
+/* One notifier, or two */
+static void note_steps(int n)
+{
+    for (int i = 0; i < n; i++) {
+        stepped.notifiers[i].notify = note_step;
+        host_clock_add_step_notifier(&stepped.notifiers[i]);
+    }
+}
+
+/* First the timers that it has made expire, then the devices */
+static void test_forward(const void *name)
+{
+    Shot host, later, rt;
+
+    if (sim_in_subprocess()) {
+        return;
+    }
+    choose_clock(name);
+    shoot(&host, HOST, 60 * SEC);
+    shoot(&later, HOST, HOUR + 60 * SEC);
+    shoot(&rt, RT, 60 * SEC);
+    stepped.due = &host;
+    stepped.not_due = &later;
+    note_steps(2);
+    sim_set_realtime(HOUR);
+    g_assert_cmpint(host.fired, ==, 1);
+    g_assert_cmpint(rt.fired, ==, 0);
+    g_assert_cmpint(stepped.count, ==, 2);
+    assert_near(stepped.total_ns, 2 * HOUR);
+    /* The alarm is set to what is due now. */
+    sim_advance(60 * SEC - 2 * LOOKS);
+    g_assert_cmpint(later.fired, ==, 0);
+    g_assert_cmpint(rt.fired, ==, 0);
+    sim_advance(4 * LOOKS);
+    g_assert_cmpint(later.fired, ==, 1);
+    g_assert_cmpint(rt.fired, ==, 1);
+    g_assert_cmpint(host.fired, ==, 1);
+    g_assert_cmpint(stepped.count, ==, 2);
+    shot_free(&host);
+    shot_free(&later);
+    shot_free(&rt);
+}
+
+static void test_backward(const void *name)
+{
+    Shot host, rt;
+
+    if (sim_in_subprocess()) {
+        return;
+    }
+    choose_clock(name);
+    shoot(&host, HOST, 60 * SEC);
+    shoot(&rt, RT, 60 * SEC);
+    note_steps(1);
+    sim_set_realtime(-HOUR);
+    assert_near(stepped.total_ns, -HOUR);
+    sim_advance(61 * SEC);
+    g_assert_cmpint(rt.fired, ==, 1);
+    g_assert_cmpint(host.fired, ==, 0);
+    sim_advance(HOUR - SEC - 2 * LOOKS);
+    g_assert_cmpint(host.fired, ==, 0);
+    sim_advance(4 * LOOKS);
+    g_assert_cmpint(host.fired, ==, 1);
+    shot_free(&host);
+    shot_free(&rt);
+}
+
+/* The clock is set while a timer is being armed, after each of many looks. */
+static void test_while_arming(void)
+{
+    if (sim_in_subprocess()) {
+        return;
+    }
+    choose_clock("raw");
+    for (int n = 0; n < 12; n++) {
+        int64_t step_ns = n % 2 ? HOUR : -HOUR;
+        Shot host, rt;
+
+        shoot(&host, HOST, HOUR + 20 * SEC);
+        shoot(&rt, RT, 10 * SEC);
+        if (n < 2) {
+            sim_set_realtime_quietly(step_ns);
+        } else {
+            sim_set_realtime_after_looks(step_ns, n / 2);
+        }
+        timer_mod(rt.timer, rt.due_ns);
+        timer_mod(host.timer, host.due_ns);
+        /* At the latest one of these looks was the last of so many. */
+        for (int i = 0; i < n; i++) {
+            view_ns(HOST);
+        }
+        sim_set_realtime_after_looks(0, 0);
+        sim_advance(11 * SEC);
+        g_assert_cmpint(rt.fired, ==, 1);
+        g_assert_cmpint(rt.late_ns, <, LOOKS);
+        sim_advance(10 * SEC);
+        g_assert_cmpint(host.fired, ==, step_ns > 0);
+        if (step_ns < 0) {
+            sim_advance((3 + n / 2) * HOUR);
+            g_assert_cmpint(host.fired, ==, 1);
+            g_assert_cmpint(host.late_ns, <, LOOKS);
+        }
+        shot_free(&host);
+        shot_free(&rt);
+    }
+}
+
+/* Several steps before the main loop runs: one call, with the sum */
+static void test_sum(void)
+{
+    HostClock *hc;
+
+    if (sim_in_subprocess()) {
+        return;
+    }
+    hc = choose_made("paired");
+    note_steps(1);
+    for (int i = 0; i < 5; i++) {
+        made.wall_ns += HOUR;
+        host_clock_check_step(hc, i % 2);
+    }
+    g_assert_cmpuint(hc->generation, ==, 5);
+    g_assert_cmpint(stepped.count, ==, 0);
+    sim_main_loop();
+    g_assert_cmpint(stepped.count, ==, 1);
+    g_assert_cmpint(stepped.total_ns, ==, 5 * HOUR);
+    g_assert_cmpint(said.steps, ==, 1);
+    g_assert_cmpuint(said.generation, ==, 5);
+    sim_main_loop();
+    g_assert_cmpint(stepped.count, ==, 1);
+    /* Without waiting for the main loop, and not twice */
+    made.wall_ns -= HOUR;
+    host_clock_check_step(hc, true);
+    host_clock_deliver_events(hc);
+    g_assert_cmpint(stepped.count, ==, 2);
+    sim_main_loop();
+    g_assert_cmpint(stepped.count, ==, 2);
+}
+
+/* It is set while the devices are being told. */
+static void test_in_notifier(void)
+{
+    if (sim_in_subprocess()) {
+        return;
+    }
+    choose_clock("dynticks");
+    note_steps(1);
+    stepped.step_again_ns = -DAY;
+    sim_set_realtime(HOUR);
+    g_assert_cmpint(stepped.count, ==, 1);
+    sim_advance(MS);
+    g_assert_cmpint(stepped.count, ==, 2);
+    assert_near(stepped.total_ns, HOUR - DAY);
+}
+
+/* A clock that is not the machine's steps: an event, and no device cares. */
+static void test_other_clock(void)
+{
+    HostClock *hc;
+    Shot shot;
+
+    if (sim_in_subprocess()) {
+        return;
+    }
+    choose_clock("dynticks");
+    memset(&made, 0, sizeof(made));
+    hc = HOST_CLOCK(sim_object_new(TYPE_PAIRED, "hc1"));
+    note_steps(1);
+    shoot(&shot, HOST, 60 * SEC);
+    made.wall_ns += HOUR;
+    host_clock_check_step(hc, true);
+    sim_main_loop();
+    g_assert_cmpint(said.steps, ==, 1);
+    g_assert_cmpint(stepped.count, ==, 0);
+    g_assert_cmpint(shot.fired, ==, 0);
+    shot_free(&shot);
+}
+
+/* A device on the system clock learns of steps, too. */
+static void test_system_clock(void)
+{
+    if (sim_in_subprocess()) {
+        return;
+    }
+    sim_reset(START_MONO, START_REAL);
+    g_assert_true(host_clock_configure(NULL, NULL));
+    host_clock_view(HOST);
+    note_steps(1);
+    sim_set_realtime(-HOUR);
+    g_assert_cmpint(stepped.count, ==, 1);
+    assert_near(stepped.total_ns, -HOUR);
+}
+
+/*
+ * A vCPU's thread, or a device that waits for its disk, polls the main
+ * AioContext; the devices must not be told there.
+ */
+static void test_nested_poll(void)
+{
+    HostClock *hc;
+    Shot host, rt;
+
+    if (sim_in_subprocess()) {
+        return;
+    }
+    hc = choose_made("paired");
+    shoot(&host, HOST, SEC);
+    shoot(&rt, RT, SEC);
+    note_steps(1);
+    made.wall_ns += HOUR;
+    host_clock_check_step(hc, true);
+    host_clock_report_failure(hc, "gone");
+    for (int i = 0; i < 5; i++) {
+        aio_poll(qemu_get_aio_context(), false);
+        g_assert_cmpint(stepped.count, ==, 0);
+        g_assert_cmpint(host.fired, ==, 0);
+        g_assert_cmpint(said.steps, ==, 0);
+        g_assert_cmpint(said.states, ==, 0);
+    }
+    main_loop_wait(true);
+    g_assert_cmpint(stepped.count, ==, 1);
+    g_assert_cmpint(host.fired, ==, 1);
+    g_assert_cmpint(rt.fired, ==, 0);
+    g_assert_cmpint(said.steps, ==, 1);
+    g_assert_cmpint(said.states, ==, 1);
+    shot_free(&host);
+    shot_free(&rt);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    core_test_init();
+
+    add_for_sources("step/sizes", test_sizes);
+    add_for_sources("step/slew", test_slew);
+    add_for_sources("step/preempted", test_preempted);
+    add_for_sources("step/unread", test_unread);
+    add_for_sources("step/quick-succession", test_quick_succession);
+    add_for_sources("step/forward", test_forward);
+    add_for_sources("step/backward", test_backward);
+#define ADD(path, fn) g_test_add_func("/host-clock/core/step/" path, fn)
+    ADD("unannounced", test_unannounced);
+    ADD("announced", test_announced);
+    ADD("all-clocks", test_all_clocks);
+    ADD("no-watch", test_no_watch);
+    ADD("while-arming", test_while_arming);
+    ADD("sum", test_sum);
+    ADD("in-notifier", test_in_notifier);
+    ADD("other-clock", test_other_clock);
+    ADD("system-clock", test_system_clock);
+    ADD("nested-poll", test_nested_poll);
+    return g_test_run();
+}
