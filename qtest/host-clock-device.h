@@ -41,6 +41,9 @@ void test_share(Kind *kind);
 void test_stopped(Kind *kind);
 void test_alarm(Kind *kind);
 
+/* What wakes QEMU up with alarm=device; the last comparator is for others */
+const char *expected_alarm(Kind *kind);
+
 /**
  * drift: how much further than CLOCK_MONOTONIC a clock moved between two looks
  * @limit_ns: how much it may by what it says of itself

@@ -96,6 +96,9 @@ static void watch_guest(Guest *g)
 
 /* Moving */
 
+/* Stock QEMU loses the fraction of a second under clock=rt. */
+static bool through_stock;
+
 typedef struct Moments {
     Moment stop, cont;
     Span saved, loaded;
@@ -113,10 +116,13 @@ static void guest_moved(Guest *g, VM *to, const Moments *m)
                              span_since(g->hpet_since, m->stop.hpet));
     g->hpet_since = m->cont.hpet;
     if (to->setting == SET_RT) {
-        /* On from the registers: seconds start when they are loaded. */
         gone = span_plus(g->gone, span_since(g->since, m->saved));
-        g->gone.lo = (gone.lo + NS / 2) / NS * NS - NS / 2;
-        g->gone.hi = (gone.hi + NS / 2) / NS * NS - NS / 2;
+        if (through_stock) {
+            /* On from the registers: seconds start when they are loaded. */
+            gone.lo = (gone.lo + NS / 2) / NS * NS - NS / 2;
+            gone.hi = (gone.hi + NS / 2) / NS * NS - NS / 2;
+        }
+        g->gone = gone;
         g->since = m->loaded;
     } else {
         g->gone = span_plus(g->gone, span_since(g->since, m->stop.rtc));
@@ -177,7 +183,7 @@ static void move(Guest *g, VM *to, bool stopped)
     Moments m;
 
     save(g->vm, path, stopped, &m);
-    vm_continue_clocks(to, g->vm);
+    vm_continue_clocks(to, g->vm, path);
     load(to, path, stopped, &m);
     guest_moved(g, to, &m);
     unlink(path);
@@ -225,7 +231,9 @@ static void test_stock(Cell *cell)
                     "same version without host clocks");
         return;
     }
+    through_stock = true;
     check_there_and_back(cell, "default", STOCK_BINARY);
+    through_stock = false;
 }
 
 /* On the other side of an alarm */
@@ -287,7 +295,7 @@ static void test_alarm_passed(Cell *cell)
     vm_pass(g.vm, NS * 2 / 10);
     save(g.vm, path, false, &m);
     to = destination(cell, cell->source->name, NULL);
-    vm_continue_clocks(to, g.vm);
+    vm_continue_clocks(to, g.vm, path);
     if (vm_is_manual(to)) {
         vm_wall_step(to, g.vm->manual_ns + 100 * NS);
     } else if (cell->setting == SET_HOST) {
@@ -320,7 +328,7 @@ static void test_alarm_pending(Cell *cell)
         vm_wall_step(to, g.vm->manual_ns);
     }
     move(&g, to, false);
-    g_assert_cmphex(cmos_read(g.vm, RTC_REG_C), ==,
+    g_assert_cmphex(cmos_read(g.vm, RTC_REG_C) & ~REG_C_PF, ==,
                     REG_C_IRQF | REG_C_AF | REG_C_UF);
     vm_pass(g.vm, NS / 2 + LATE_NS);
     g_assert_cmphex(cmos_read(g.vm, RTC_REG_C) & REG_C_AF, ==, 0);
@@ -423,7 +431,7 @@ static void test_snapshot(Cell *cell)
     saved = *g.vm;
     vm_quit(g.vm);
     g.vm = start_with_image(cell, path);
-    vm_continue_clocks(g.vm, &saved);
+    vm_continue_clocks(g.vm, &saved, NULL);
     load_snapshot(g.vm, &m);
     guest_moved(&g, g.vm, &m);
     watch_guest(&g);

@@ -39,17 +39,24 @@ static const BadInput bad_input[] = {
     { "machine", "-machine host-clock=nosuch", { "host-clock", "nosuch" } },
     { "machine-type", "-object iothread,id=t -machine host-clock=t",
       { "host-clock", "iothread" } },
-    { "global", "-global mc146818rtc.host-clock=nosuch",
-      { "host-clock", "nosuch" } },
+    { "machine-empty", "-machine host-clock=", { "host-clock=", "ID" } },
+    { "machine-path", "-machine host-clock=/machine",
+      { "host-clock=/machine", "not a host clock" } },
+    { "machine-twice", "-object host-clock-unix,id=x "
+      "-object host-clock-unix,id=y -machine host-clock=x "
+      "-machine host-clock=y -clock unix", { "host-clock" } },
+    { "global", "-object host-clock-unix,id=x "
+      "-global mc146818rtc.host-clock=x",
+      { "mc146818rtc.host-clock=x", "-machine host-clock=x", "-clock" } },
     { "global-hpet", "-global hpet.host-clock=nosuch",
-      { "host-clock", "nosuch" } },
-    { "global-type", "-object iothread,id=t "
-      "-global mc146818rtc.host-clock=t", { "host-clock" } },
+      { "hpet.host-clock=nosuch", "-machine host-clock=", "-clock" } },
+    { "global-long", "-global driver=hpet,property=host-clock,value=x",
+      { "hpet", "-machine host-clock=x", "-clock" } },
     { "base-no-date", "-rtc base=2006-13-40", { "base", "2006-13-40" } },
     { "base-no-day", "-rtc base=2006-02-29", { "base", "2006-02-29" } },
-    { "base-no-hour", "-rtc base=2006-02-28T24:00:00",
-      { "base", "2006-02-28T24:00:00" } },
-    { "base-too-early", "-rtc base=1969-12-31", { "base", "1969-12-31" } },
+    { "base-no-hour", "-rtc base=2006-02-28T25:00:00",
+      { "base", "2006-02-28T25:00:00" } },
+    { "base-too-early", "-rtc base=1899-12-31", { "base", "1899-12-31" } },
     { "base-too-late", "-rtc base=10000-01-01", { "base", "10000-01-01" } },
     { "base-tail", "-rtc base=2006-06-17T16:01:21x",
       { "base", "2006-06-17T16:01:21x" } },
@@ -69,12 +76,12 @@ static const BadInput bad_input[] = {
       { "device=/etc/passwd", "HPET" } },
     { "hpet-missing", "-object host-clock-hpet,id=a,device=/nosuch",
       { "device=/nosuch", "No such file" } },
-    { "hpet-sampling", "-object host-clock-hpet,id=a,sampling=maybe",
-      { "sampling", "on" } },
+    { "hpet-sampling", "-object host-clock-hpet,id=a,sampling=off",
+      { "sampling" } },
     { "rtc-null", "-object host-clock-rtc,id=a,device=/dev/null",
       { "device=/dev/null", "RTC", "/dev/rtc0" } },
     { "rtc-closed-fd", "-object host-clock-rtc,id=a,fd=77",
-      { "fd=77", "not open" } },
+      { "fd=77", "Bad file descriptor" } },
     { "rtc-other-fd", "-object host-clock-rtc,id=a,fd=0", { "fd=0", "RTC" } },
     { "rtc-no-fd", "-object host-clock-rtc,id=a,fd=nosuch", { "nosuch" } },
     { "rtc-device-and-fd", "-object host-clock-rtc,id=a,device=/dev/rtc0,fd=0",
@@ -154,7 +161,7 @@ static void check_help(const char *option)
     /* All sources that are built in, one a line, in order of precedence */
     for (const char *const *name = (const char *const []) {
              "\nsystem ", "\ndynticks ", "\nhpet ", "\nrtc ", "\nunix ",
-             "\nraw ", "\nmanual ", NULL
+             "\nboottime ", "\nraw ", "\nmanual ", NULL
          }; *name; name++) {
         const char *line = strstr(out, *name);
 
@@ -172,6 +179,24 @@ static void test_help(void)
     check_help("-clock '?'");
     /* Whatever else is on the command line */
     check_help(MACHINE "-clock help");
+}
+
+/* The modules are asked, too. */
+static void test_object_help(void)
+{
+    g_autofree char *types = NULL;
+    g_autofree char *properties = NULL;
+    g_autofree char *err = NULL;
+    g_autofree char *none = NULL;
+
+    g_assert_cmpint(run("-object help", &types, &none), ==, 0);
+    g_assert_nonnull(strstr(types, "host-clock-hpet"));
+    g_assert_nonnull(strstr(types, "host-clock-rtc"));
+    g_assert_cmpint(run("-object host-clock-rtc,help", &properties, &err), ==,
+                    0);
+    g_assert_cmpstr(err, ==, "");
+    g_assert_nonnull(strstr(properties, "utc=<OnOffAuto>"));
+    g_assert_nonnull(strstr(properties, "device=<string>"));
 }
 
 /* Good input */
@@ -199,18 +224,16 @@ static QDict *find_clock(QTestState *qts, const char *id)
     return found;
 }
 
-/* -1 if there is no such clock */
-static int users_of(QTestState *qts, const char *id)
+static bool has_clock(QTestState *qts, const char *id)
 {
     QDict *info = find_clock(qts, id);
-    int users = info ? qdict_get_int(info, "users") : -1;
 
     qobject_unref(info);
-    return users;
+    return info;
 }
 
 static void check_info(const char *args, const char *id, const char *type,
-                       bool is_default, int users)
+                       bool is_default)
 {
     QTestState *qts = start(args);
     int64_t before = g_get_real_time() * 1000, wall_ns;
@@ -221,7 +244,6 @@ static void check_info(const char *args, const char *id, const char *type,
         g_assert_cmpstr(qdict_get_str(info, "qom-type"), ==, type);
         g_assert_cmpstr(qdict_get_str(info, "state"), ==, "running");
         g_assert_cmpint(qdict_get_bool(info, "default"), ==, is_default);
-        g_assert_cmpint(qdict_get_int(info, "users"), ==, users);
         g_assert_cmpint(qdict_get_int(info, "generation"), ==, 0);
         g_assert_cmpint(qdict_get_int(info, "last-step-ns"), ==, 0);
         g_assert_cmpint(qdict_get_int(info, "error-ns"), >=, 0);
@@ -240,18 +262,16 @@ static void check_info(const char *args, const char *id, const char *type,
     qtest_quit(qts);
 }
 
-/* The RTC and the HPET are the two users of the default clock. */
 static void test_query(void)
 {
-    check_info("", NULL, "host-clock-system", true, 2);
-    check_info("-clock dynticks", "host-clock0", "host-clock-dynticks", true,
-               2);
+    check_info("", NULL, "host-clock-system", true);
+    check_info("-clock dynticks", "host-clock0", "host-clock-dynticks", true);
     check_info("-clock unix -machine hpet=off", "host-clock0",
-               "host-clock-unix", true, 1);
-    check_info("-object host-clock-unix,id=a", "a", "host-clock-unix", false,
-               0);
+               "host-clock-unix", true);
+    check_info("-clock boottime", "host-clock0", "host-clock-boottime", true);
+    check_info("-object host-clock-unix,id=a", "a", "host-clock-unix", false);
     check_info("-object host-clock-manual,id=a,wall=" MANUAL_WALL
-               " -machine host-clock=a", "a", "host-clock-manual", true, 2);
+               " -machine host-clock=a", "a", "host-clock-manual", true);
 }
 
 static void test_info(void)
@@ -304,43 +324,17 @@ static void test_list(void)
     }
 }
 
-/* Several devices, each with a clock of its own */
-static void test_global(void)
+static void test_delete_chosen(void)
 {
-    QTestState *qts = start("-object host-clock-manual,id=a "
-                            "-object host-clock-unix,id=b -clock dynticks "
-                            "-global mc146818rtc.host-clock=a "
-                            "-global hpet.host-clock=b");
-
-    g_assert_cmpint(users_of(qts, "a"), ==, 1);
-    g_assert_cmpint(users_of(qts, "b"), ==, 1);
-    g_assert_cmpint(users_of(qts, "host-clock0"), ==, 0);
-    qtest_quit(qts);
-}
-
-static void check_cannot_delete(QTestState *qts, const char *id)
-{
-    int users = users_of(qts, id);
+    QTestState *qts = start("-clock dynticks");
     QDict *rsp = qtest_qmp(qts, "{ 'execute': 'object-del',"
-                           " 'arguments': { 'id': %s } }", id);
+                           " 'arguments': { 'id': 'host-clock0' } }");
 
     g_assert_true(qdict_haskey(rsp, "error"));
     g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(rsp, "error"),
-                                          "desc"), id));
+                                          "desc"), "host-clock0"));
     qobject_unref(rsp);
-    g_assert_cmpint(users, >=, 0);
-    g_assert_cmpint(users_of(qts, id), ==, users);
-}
-
-/* In use by a device, and chosen for the machine without any device */
-static void test_delete_used(void)
-{
-    QTestState *qts = start("-object host-clock-unix,id=a "
-                            "-global mc146818rtc.host-clock=a -clock dynticks "
-                            "-machine hpet=off");
-
-    check_cannot_delete(qts, "a");
-    check_cannot_delete(qts, "host-clock0");
+    g_assert_true(has_clock(qts, "host-clock0"));
     /* The RTC still has its time. */
     qtest_outb(qts, 0x70, RTC_REG_D);
     g_assert_cmphex(qtest_inb(qts, 0x71), ==, 0x80);
@@ -355,10 +349,10 @@ static void test_delete_unused(void)
         qtest_qmp_assert_success(qts, "{ 'execute': 'object-add', 'arguments':"
                                  " { 'qom-type': 'host-clock-unix',"
                                  " 'id': 'a' } }");
-        g_assert_cmpint(users_of(qts, "a"), ==, 0);
+        g_assert_true(has_clock(qts, "a"));
         qtest_qmp_assert_success(qts, "{ 'execute': 'object-del',"
                                  " 'arguments': { 'id': 'a' } }");
-        g_assert_cmpint(users_of(qts, "a"), ==, -1);
+        g_assert_false(has_clock(qts, "a"));
     }
     qtest_quit(qts);
 }
@@ -413,11 +407,11 @@ int main(int argc, char **argv)
         qtest_add_data_func(path, &bad_input[i], test_bad_input);
     }
     qtest_add_func("/host-clock-options/help", test_help);
+    qtest_add_func("/host-clock-options/object-help", test_object_help);
     qtest_add_func("/host-clock-options/query", test_query);
     qtest_add_func("/host-clock-options/info", test_info);
     qtest_add_func("/host-clock-options/list", test_list);
-    qtest_add_func("/host-clock-options/global", test_global);
-    qtest_add_func("/host-clock-options/delete/used", test_delete_used);
+    qtest_add_func("/host-clock-options/delete/chosen", test_delete_chosen);
     qtest_add_func("/host-clock-options/delete/unused", test_delete_unused);
     qtest_add_func("/host-clock-options/manual", test_manual);
 

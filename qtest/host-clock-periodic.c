@@ -33,8 +33,9 @@ static Span enable_periodic(VM *vm, int rate)
 {
     Span start;
 
-    rtc_set_date(vm, MILLENNIUM, rate);
+    /* To set the date resets the divider chain, whose taps the rates are. */
     start.lo = vm_rtc_now(vm);
+    rtc_set_date(vm, MILLENNIUM, rate);
     cmos_write(vm, RTC_REG_B, BINARY_24H | REG_B_PIE);
     start.hi = vm_rtc_now(vm);
     return start;

@@ -10,7 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include "host-clock-process.h"
-#include "host-clock-reference.h"
 #include "qapi/error.h"
 #include "qobject/qjson.h"
 #include "qobject/qlist.h"
@@ -24,10 +23,10 @@
 
 struct Process {
     pid_t pid;
-    int qmp;
+    int qmp, qtest;
     FILE *err;
     int64_t began_ns, ready_ns;
-    bool ended;
+    bool ended, wants_oob;
     GString *input;
     QList *events;
 };
@@ -51,12 +50,14 @@ void sleep_ns(int64_t ns)
 
 /* Start and end */
 
-static char **command_line(const char *args, int qmp)
+static char **command_line(const char *args, int qmp, int qtest)
 {
     g_autofree char *line = g_strdup_printf(
-        "%s -machine pc -m 16 -accel qtest -nodefaults -display none "
-        "-chardev socket,id=qmp,fd=%d -mon chardev=qmp,mode=control %s",
-        g_getenv("QTEST_QEMU_BINARY"), qmp, args);
+        "%s -machine pc -m 16 %s -nodefaults -display none "
+        "-chardev socket,id=qmp,fd=%d -mon chardev=qmp,mode=control "
+        "-chardev socket,id=qtest,fd=%d -qtest chardev:qtest -qtest-log none "
+        "%s", g_getenv("QTEST_QEMU_BINARY"),
+        strstr(args, "-accel ") ? "" : "-accel qtest", qmp, qtest, args);
     char **argv = NULL;
 
     g_test_message("starting %s", line);
@@ -94,26 +95,30 @@ Process *process_start_as(const char *args, uid_t uid, const int *fds,
 {
     Process *p = g_new0(Process, 1);
     g_auto(GStrv) argv = NULL;
-    int sock[2];
+    int sock[2], qtest[2];
 
     g_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) == 0);
+    g_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qtest) == 0);
     p->err = tmpfile();
     g_assert(p->err);
     p->qmp = sock[0];
+    p->qtest = qtest[0];
     p->input = g_string_new("");
     p->events = qlist_new();
-    argv = command_line(args, sock[1]);
+    argv = command_line(args, sock[1], qtest[1]);
     p->began_ns = now_ns();
     p->pid = fork();
     g_assert(p->pid >= 0);
     if (p->pid == 0) {
         keep_on_exec(sock[1]);
+        keep_on_exec(qtest[1]);
         for (int i = 0; i < n_fds; i++) {
             keep_on_exec(fds[i]);
         }
         become(argv, uid, fileno(p->err));
     }
     close(sock[1]);
+    close(qtest[1]);
     return p;
 }
 
@@ -161,12 +166,29 @@ void process_kill(Process *p)
     }
 }
 
+bool process_wait_end(Process *p, int seconds)
+{
+    int64_t deadline = now_ns() + seconds * NS;
+    int status;
+
+    while (!p->ended && now_ns() < deadline) {
+        p->ended = waitpid(p->pid, &status, WNOHANG) == p->pid;
+        if (p->ended && (!WIFEXITED(status) || WEXITSTATUS(status))) {
+            g_test_message("emulator %d ended with 0x%x", p->pid, status);
+            g_test_fail();
+        }
+        g_usleep(1000);
+    }
+    return p->ended;
+}
+
 void process_end(Process *p)
 {
     if (process_check_alive(p)) {
         process_kill(p);
     }
     close(p->qmp);
+    close(p->qtest);
     fclose(p->err);
     g_string_free(p->input, true);
     qobject_unref(p->events);
@@ -285,7 +307,9 @@ bool process_ready(Process *p)
         return false;
     }
     qobject_unref(message);
-    if (!send_text(p, "{'execute':'qmp_capabilities'}\n", -1)) {
+    if (!send_text(p, p->wants_oob ? "{'execute':'qmp_capabilities',"
+                      "'arguments':{'enable':['oob']}}\n" :
+                      "{'execute':'qmp_capabilities'}\n", -1)) {
         return false;
     }
     message = receive(p, now_ns() + ANSWER_S * NS);
@@ -294,7 +318,7 @@ bool process_ready(Process *p)
     return message != NULL;
 }
 
-static QObject *command(Process *p, char **error, const char *text, int fd)
+QObject *process_command(Process *p, char **error, const char *text, int fd)
 {
     QDict *message;
     QObject *result;
@@ -334,94 +358,38 @@ QObject *process_qmp(Process *p, char **error, const char *fmt, ...)
     text = qobject_to_json(request);
     g_string_append_c(text, '\n');
     qobject_unref(request);
-    return command(p, error, text->str, -1);
+    return process_command(p, error, text->str, -1);
+}
+
+void process_enable_oob(Process *p)
+{
+    p->wants_oob = true;
+}
+
+bool process_send(Process *p, const char *fmt, ...)
+{
+    g_autofree char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    return process_ready(p) && send_text(p, text, -1);
+}
+
+QDict *process_receive(Process *p, int seconds)
+{
+    return receive(p, now_ns() + seconds * NS);
 }
 
 bool process_give_fd(Process *p, const char *name, int fd)
 {
     g_autofree char *text = g_strdup_printf(
         "{'execute': 'getfd', 'arguments': { 'fdname': '%s' } }\n", name);
-    QObject *result = command(p, NULL, text, fd);
+    QObject *result = process_command(p, NULL, text, fd);
 
     qobject_unref(result);
     return result != NULL;
-}
-
-/* Host clocks */
-
-char *process_add_clock(Process *p, const char *source, const char *id,
-                        const char *props)
-{
-    g_autofree char *text = g_strdup_printf(
-        "{'execute': 'object-add', 'arguments': { 'qom-type': "
-        "'host-clock-%s', 'id': '%s'%s%s } }\n", source, id,
-        *props ? ", " : "", props);
-    char *error = NULL;
-    QObject *result = command(p, &error, text, -1);
-
-    if (!result && !error) {
-        return g_strdup("no answer");
-    }
-    qobject_unref(result);
-    return error;
-}
-
-void process_del_clock(Process *p, const char *id)
-{
-    qobject_unref(process_qmp(p, NULL, "{'execute': 'object-del', "
-                              "'arguments': { 'id': %s } }", id));
-}
-
-static QDict *find_clock(QObject *answer, const char *id)
-{
-    const QListEntry *e;
-
-    if (!answer) {
-        return NULL;
-    }
-    QLIST_FOREACH_ENTRY(qobject_to(QList, answer), e) {
-        QDict *clock = qobject_to(QDict, qlist_entry_obj(e));
-        const char *its = qdict_get_try_str(clock, "id");
-
-        if (its && g_str_equal(its, id)) {
-            return qobject_ref(clock);
-        }
-    }
-    return NULL;
-}
-
-QDict *process_clock(Process *p, const char *id)
-{
-    QObject *answer = process_qmp(p, NULL, "{'execute': 'query-host-clocks'}");
-    QDict *clock = find_clock(answer, id);
-
-    qobject_unref(answer);
-    return clock;
-}
-
-bool process_wait_clock(Process *p, const char *id, const char *member,
-                        const char *value, int seconds)
-{
-    int64_t deadline = now_ns() + seconds * NS;
-    g_autofree char *last = NULL;
-
-    do {
-        QDict *clock = process_clock(p, id);
-        const char *is = clock ? qdict_get_try_str(clock, member) : NULL;
-        bool done = !g_strcmp0(is, value);
-
-        g_free(last);
-        last = g_strdup(is);
-        qobject_unref(clock);
-        if (done) {
-            return true;
-        }
-        sleep_ns(100 * MS);
-    } while (now_ns() < deadline && process_check_alive(p));
-    g_test_message("after %d s '%s' of '%s' is '%s', not '%s'", seconds, member,
-                   id, last ?: "absent", value);
-    g_test_fail();
-    return false;
 }
 
 int process_events(Process *p, const char *name, QDict **last)
@@ -451,124 +419,61 @@ void process_forget_events(Process *p)
     p->events = qlist_new();
 }
 
-static bool look_once(Process *p, const char *id, Look *look)
+/* qtest */
+
+/* A line, to be freed, or NULL with the test failed */
+static char *receive_line(Process *p)
 {
-    QObject *answer;
-    QDict *clock;
+    int64_t deadline = now_ns() + ANSWER_S * NS;
+    g_autoptr(GString) line = g_string_new("");
+    struct pollfd pfd = { .fd = p->qtest, .events = POLLIN };
+    char c;
 
-    look->at.lo = now_ns();
-    answer = process_qmp(p, NULL, "{'execute': 'query-host-clocks'}");
-    look->at.hi = now_ns();
-    clock = find_clock(answer, id);
-    qobject_unref(answer);
-    if (!clock) {
-        return false;
-    }
-    look->mono_ns = qdict_get_int(clock, "mono-ns");
-    look->wall_ns = qdict_get_int(clock, "wall-ns");
-    look->error_ns = qdict_get_int(clock, "error-ns");
-    qobject_unref(clock);
-    return true;
-}
+    do {
+        int64_t left_ms = (deadline - now_ns()) / MS;
 
-bool process_look(Process *p, const char *id, Look *look)
-{
-    int64_t last = INT64_MIN, best = INT64_MAX;
-
-    if (!process_ready(p)) {
-        return false;
-    }
-    for (int i = 0; i < 8; i++) {
-        Look l;
-
-        if (!look_once(p, id, &l)) {
-            return false;
+        if (left_ms < 0 || poll(&pfd, 1, left_ms) <= 0 ||
+            read(p->qtest, &c, 1) != 1) {
+            fail_silent(p, "no answer to qtest");
+            return NULL;
         }
-        if (l.mono_ns < last) {
-            g_test_message("mono-ns goes back from %" PRId64 " to %" PRId64,
-                           last, l.mono_ns);
-            g_test_fail();
-        }
-        last = l.mono_ns;
-        if (l.at.hi - l.at.lo < best) {
-            best = l.at.hi - l.at.lo;
-            *look = l;
-        }
-    }
-    return true;
+        g_string_append_c(line, c);
+    } while (c != '\n');
+    g_string_truncate(line, line->len - 1);
+    return g_string_free(g_steal_pointer(&line), false);
 }
 
-int64_t process_rtc_time(Process *p)
+char *process_qtest(Process *p, const char *fmt, ...)
 {
-    QObject *result = process_qmp(p, NULL, "{'execute': 'qom-get', 'arguments':"
-                                  " { 'path': '/machine',"
-                                  " 'property': 'rtc-time' } }");
-    QDict *tm = qobject_to(QDict, result);
-    int64_t seconds = -1;
-
-    if (tm) {
-        g_autoptr(GDateTime) date = g_date_time_new_utc(
-            qdict_get_int(tm, "tm_year") + 1900,
-            qdict_get_int(tm, "tm_mon") + 1, qdict_get_int(tm, "tm_mday"),
-            qdict_get_int(tm, "tm_hour"), qdict_get_int(tm, "tm_min"),
-            qdict_get_int(tm, "tm_sec"));
-
-        seconds = date ? g_date_time_to_unix(date) : -1;
-    }
-    qobject_unref(result);
-    return seconds;
-}
-
-/* What a process holds */
-
-static int compare_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(char **)a, *(char **)b);
-}
-
-static void add_descriptors(Process *p, GPtrArray *found)
-{
-    g_autofree char *folder = g_strdup_printf("/proc/%d/fd", p->pid);
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        char *target = g_file_read_link(path, NULL);
-
-        if (target) {
-            g_ptr_array_add(found, target);
-        }
-    }
-}
-
-static void add_mappings(Process *p, GPtrArray *found)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/maps", p->pid);
     g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
+    g_autofree char *line = NULL;
+    va_list ap;
 
-    if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        return;
+    va_start(ap, fmt);
+    text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    line = g_strconcat(text, "\n", NULL);
+    if (send(p->qtest, line, strlen(line), MSG_NOSIGNAL) != strlen(line)) {
+        fail_silent(p, "it takes no qtest command");
+        return g_strdup("");
     }
-    lines = g_strsplit(text, "\n", -1);
-    for (int i = 0; lines[i]; i++) {
-        const char *device = strstr(lines[i], "/dev/");
-
-        if (device) {
-            g_ptr_array_add(found, g_strdup_printf("mapping of %s", device));
-        }
-    }
+    return receive_line(p) ?: g_strdup("");
 }
 
-char *process_holdings(Process *p)
+int64_t process_qtest_value(Process *p, const char *fmt, ...)
 {
-    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *text = NULL;
+    g_autofree char *reply = NULL;
+    va_list ap;
 
-    process_ready(p);
-    add_descriptors(p, found);
-    add_mappings(p, found);
-    g_ptr_array_sort(found, compare_text);
-    g_ptr_array_add(found, NULL);
-    return g_strjoinv("\n", (char **)found->pdata);
+    va_start(ap, fmt);
+    text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    reply = process_qtest(p, "%s", text);
+    if (!g_str_has_prefix(reply, "OK")) {
+        g_test_message("qtest: %s: %s", text, reply);
+        g_test_fail();
+        return -1;
+    }
+    return g_ascii_strtoull(reply + 2, NULL, 0);
 }

@@ -5,8 +5,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * libqtest starts one after the other and waits for each; it ends the test when
- * an emulator dies.  These are spoken to over QMP alone, and what goes wrong
- * with one is the test's to judge.
+ * an emulator dies.  These are spoken to over QMP and qtest's protocol, and
+ * what goes wrong with one is the test's to judge.
  */
 
 #ifndef HOST_CLOCK_PROCESS_H
@@ -21,7 +21,8 @@ typedef struct Process Process;
  * process_start: start an emulator, do not wait for it
  * @args: arguments, as for a shell
  *
- * It has a PC, or whatever @args says, that runs nothing (-accel qtest).
+ * It has a PC, or whatever @args says, that runs nothing (-accel qtest, unless
+ * @args has another), and a qtest server.
  */
 Process *process_start(const char *args);
 
@@ -44,6 +45,13 @@ bool process_ready(Process *p);
 /* From its start until it answered; 0 before */
 int64_t process_start_ns(Process *p);
 
+/**
+ * process_wait_end: wait until it has ended by itself, with exit status 0
+ *
+ * Returns: false if it does not within @seconds
+ */
+bool process_wait_end(Process *p, int seconds);
+
 /* End it, however it fares, and free it. */
 void process_end(Process *p);
 /* SIGKILL, at once; process_end() is still to be called. */
@@ -63,6 +71,33 @@ char *process_stderr(Process *p);
  */
 QObject *process_qmp(Process *p, char **error, const char *fmt, ...)
     G_GNUC_PRINTF(3, 4);
+
+/* The same, with the text as it is sent, and a descriptor or -1 beside it */
+QObject *process_command(Process *p, char **error, const char *text, int fd);
+
+/* Before anything is sent: let commands be run out of band. */
+void process_enable_oob(Process *p);
+
+/**
+ * process_send: send a line of QMP, and do not wait for the reply
+ *
+ * Returns: false, with the test failed, if that is not possible
+ */
+bool process_send(Process *p, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+/* The next reply, or NULL with the test failed; to be freed */
+QDict *process_receive(Process *p, int seconds);
+
+/**
+ * process_qtest: send a line of qtest's protocol
+ *
+ * Returns: the reply, to be freed; "" with the test failed if there is none
+ */
+char *process_qtest(Process *p, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+/* The value that follows OK, or 0; -1, with the test failed, without an OK */
+int64_t process_qtest_value(Process *p, const char *fmt, ...)
+    G_GNUC_PRINTF(2, 3);
 
 /* getfd: give the emulator a descriptor under a name */
 bool process_give_fd(Process *p, const char *name, int fd);

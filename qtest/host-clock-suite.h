@@ -46,6 +46,8 @@ void add_periodic_tests(Cell *cell);
 void add_alarm_tests(Cell *cell);
 /* host-clock-hpet.c */
 void add_hpet_tests(Cell *cell);
+/* host-clock-one-time.c */
+void add_one_time_tests(Cell *cell);
 /* host-clock-step.c */
 void add_step_tests(Cell *cell);
 /* host-clock-load.c */
@@ -59,8 +61,7 @@ VM *cell_start(Cell *cell, const char *base, const char *args);
 
 /*
  * A VM that the tests of a cell share, because starting one takes longer than
- * most of them.  Each sets what it relies on.  Without the PIT, whose
- * interrupts take most of the time when hours pass.
+ * most of them.  Each sets what it relies on.
  */
 VM *cell_vm(Cell *cell);
 

@@ -45,9 +45,7 @@ static VM *shared_vm(Cell *cell)
     if (vm) {
         vm_quit(vm);
     }
-    vm = cell ? vm_start_with(&(VMOptions) { .machine = ",pit=off" },
-                              cell->source->name, cell->setting, "utc", "") :
-                NULL;
+    vm = cell ? cell_start(cell, "utc", "") : NULL;
     owner = cell;
     return vm;
 }
@@ -157,6 +155,7 @@ static void add_cell(const Source *source, Setting setting)
     add_alarm_tests(cell);
     add_hpet_tests(cell);
     add_run_tests(cell);
+    add_one_time_tests(cell);
     add_step_tests(cell);
     add_move_tests(cell);
     add_load_tests(cell);

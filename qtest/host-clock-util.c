@@ -6,7 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "host-clock-util.h"
-#include "hw/timer/hpet.h"
+#include "qemu/bswap.h"
 #include "qobject/qdict.h"
 
 #define MANUAL_ID "hc0"
@@ -320,9 +320,11 @@ VM *vm_start_with(const VMOptions *options, const char *source,
     vm->setting = setting;
     vm->manual_wall_ns = (options->manual_wall_s ?: MANUAL_WALL_S) * NS;
     clock = clock_args(vm);
-    line = g_strdup_printf("-machine pc%s -nodefaults %s "
-                           "-rtc base=%s,clock=%s %s", options->machine ?: "",
-                           clock, base, setting_names[setting], args);
+    /* The PIT's interrupts would take most of the time when hours pass. */
+    line = g_strdup_printf("-machine pc,pit=%s -nodefaults %s "
+                           "-rtc base=%s,clock=%s %s",
+                           options->real_irqs ? "on" : "off", clock, base,
+                           setting_names[setting], args);
     vm->qts = init_with_binary(options->binary, line);
     if (!options->real_irqs) {
         qtest_irq_intercept_in(vm->qts, "ioapic");
@@ -352,20 +354,6 @@ Moment vm_qmp(VM *vm, const char *command)
     return m;
 }
 
-/* RTC */
-
-uint8_t cmos_read(VM *vm, uint8_t reg)
-{
-    qtest_outb(vm->qts, 0x70, reg);
-    return qtest_inb(vm->qts, 0x71);
-}
-
-void cmos_write(VM *vm, uint8_t reg, uint8_t value)
-{
-    qtest_outb(vm->qts, 0x70, reg);
-    qtest_outb(vm->qts, 0x71, value);
-}
-
 bool vm_irq(VM *vm)
 {
     return qtest_get_irq(vm->qts, RTC_IRQ);
@@ -379,136 +367,6 @@ int64_t vm_cpu_ns(VM *vm)
     g_assert_cmpint(clock_getcpuclockid(qtest_pid(vm->qts), &id), ==, 0);
     g_assert_cmpint(clock_gettime(id, &ts), ==, 0);
     return ts.tv_sec * NS + ts.tv_nsec;
-}
-
-uint8_t rtc_encode(int value, uint8_t reg_b)
-{
-    return reg_b & REG_B_DM ? value : value / 10 << 4 | value % 10;
-}
-
-/* In 12 h mode it is 12, 1 to 11; the highest bit says PM. */
-uint8_t rtc_encode_hour(int hour, uint8_t reg_b)
-{
-    if (reg_b & REG_B_24H) {
-        return rtc_encode(hour, reg_b);
-    }
-    return rtc_encode(hour % 12 ?: 12, reg_b) | (hour < 12 ? 0 : 0x80);
-}
-
-DateRegs rtc_encode_date(int64_t date, uint8_t reg_b)
-{
-    g_autoptr(GDateTime) dt = g_date_time_new_from_unix_utc(date);
-    int year = g_date_time_get_year(dt);
-
-    return (DateRegs) { {
-        [SECONDS] = rtc_encode(g_date_time_get_second(dt), reg_b),
-        [MINUTES] = rtc_encode(g_date_time_get_minute(dt), reg_b),
-        [HOURS] = rtc_encode_hour(g_date_time_get_hour(dt), reg_b),
-        /* Sunday is 1 to the RTC, 7 to GLib. */
-        [WEEKDAY] = rtc_encode(g_date_time_get_day_of_week(dt) % 7 + 1, reg_b),
-        [DAY] = rtc_encode(g_date_time_get_day_of_month(dt), reg_b),
-        [MONTH] = rtc_encode(g_date_time_get_month(dt), reg_b),
-        [YEAR] = rtc_encode(year % 100, reg_b),
-        [CENTURY] = rtc_encode(year / 100, reg_b),
-    } };
-}
-
-static const uint8_t date_regs[DATE_REG__MAX] = {
-    RTC_SECONDS, RTC_MINUTES, RTC_HOURS, RTC_DAY_OF_WEEK, RTC_DAY_OF_MONTH,
-    RTC_MONTH, RTC_YEAR, RTC_CENTURY
-};
-
-DateRegs rtc_read_regs(VM *vm, Span *when)
-{
-    DateRegs regs;
-
-    do {
-        when->lo = vm_rtc_now(vm);
-        for (int i = 0; i < DATE_REG__MAX; i++) {
-            regs.r[i] = cmos_read(vm, date_regs[i]);
-        }
-        when->hi = vm_rtc_now(vm);
-        /* The clock may have moved on between the first and the last. */
-    } while (cmos_read(vm, RTC_SECONDS) != regs.r[SECONDS]);
-    return regs;
-}
-
-void rtc_write_regs(VM *vm, const DateRegs *regs)
-{
-    for (int i = 0; i < DATE_REG__MAX; i++) {
-        cmos_write(vm, date_regs[i], regs->r[i]);
-    }
-}
-
-int64_t rtc_read_date(VM *vm, Span *when)
-{
-    Span span;
-    DateRegs regs = rtc_read_regs(vm, &span);
-    const uint8_t *r = regs.r;
-    g_autoptr(GDateTime) date = g_date_time_new_utc(
-        r[YEAR] + 100 * r[CENTURY], r[MONTH], r[DAY], r[HOURS], r[MINUTES],
-        r[SECONDS]);
-
-    if (when) {
-        *when = span;
-    }
-    if (!date) {
-        g_test_message("no date: %d%02d-%d-%d %d:%d:%d", r[CENTURY], r[YEAR],
-                       r[MONTH], r[DAY], r[HOURS], r[MINUTES], r[SECONDS]);
-        return -1;
-    }
-    return g_date_time_to_unix(date);
-}
-
-Span rtc_set_date_in(VM *vm, int64_t date, uint8_t rate, uint8_t reg_b)
-{
-    DateRegs regs = rtc_encode_date(date, reg_b);
-    Span when;
-
-    cmos_write(vm, RTC_REG_B, reg_b);
-    cmos_write(vm, RTC_REG_A, 0x70 | rate);
-    rtc_write_regs(vm, &regs);
-    cmos_read(vm, RTC_REG_C);
-    when.lo = vm_rtc_now(vm);
-    cmos_write(vm, RTC_REG_A, 0x20 | rate);
-    when.hi = vm_rtc_now(vm);
-    return when;
-}
-
-Span rtc_set_date(VM *vm, int64_t date, uint8_t rate)
-{
-    return rtc_set_date_in(vm, date, rate, REG_B_24H | REG_B_DM);
-}
-
-int64_t machine_rtc_time(VM *vm)
-{
-    QDict *rsp = qtest_qmp(vm->qts, "{ 'execute': 'qom-get', 'arguments': {"
-                           " 'path': '/machine', 'property': 'rtc-time' } }");
-    QDict *tm = qdict_get_qdict(rsp, "return");
-    g_autoptr(GDateTime) date = g_date_time_new_utc(
-        qdict_get_int(tm, "tm_year") + 1900, qdict_get_int(tm, "tm_mon") + 1,
-        qdict_get_int(tm, "tm_mday"), qdict_get_int(tm, "tm_hour"),
-        qdict_get_int(tm, "tm_min"), qdict_get_int(tm, "tm_sec"));
-
-    qobject_unref(rsp);
-    return date ? g_date_time_to_unix(date) : -1;
-}
-
-/* HPET */
-
-void hpet_enable(VM *vm)
-{
-    qtest_writeq(vm->qts, HPET_BASE + HPET_CFG, HPET_CFG_ENABLE);
-}
-
-uint64_t hpet_read(VM *vm, Span *when)
-{
-    uint64_t ticks;
-
-    when->lo = vm_hpet_now(vm);
-    ticks = qtest_readq(vm->qts, HPET_BASE + HPET_COUNTER);
-    when->hi = vm_hpet_now(vm);
-    return ticks;
 }
 
 /* Migration */
@@ -541,13 +399,50 @@ char *temporary_file(void)
     return path;
 }
 
-void vm_continue_clocks(VM *to, VM *from)
+/*
+ * Where QEMU_CLOCK_VIRTUAL is in a stream: the section "timer" has the name
+ * with its length, instance and version, cpu_ticks_offset, 8 unused bytes, and
+ * then cpu_clock_offset, which is the time of a VM that does not run.
+ */
+static uint8_t *find_virtual_clock(char *stream, gsize len)
+{
+    static const uint8_t head[] = "\5timer\0\0\0\0\0\0\0\2";
+    uint8_t *at = memmem(stream, len, head, sizeof(head) - 1);
+
+    g_assert_nonnull(at);
+    return at + sizeof(head) - 1 + 16;
+}
+
+/* Returns what there was; @set: what to have in its place, or NULL */
+static int64_t stream_virtual_clock(const char *path, const int64_t *set)
+{
+    g_autofree char *stream = NULL;
+    uint8_t *at;
+    int64_t was_ns;
+    gsize len;
+
+    g_assert_true(g_file_get_contents(path, &stream, &len, NULL));
+    at = find_virtual_clock(stream, len);
+    was_ns = ldq_be_p(at);
+    if (set) {
+        stq_be_p(at, *set);
+        g_assert_true(g_file_set_contents(path, stream, len, NULL));
+    }
+    return was_ns;
+}
+
+void vm_continue_clocks(VM *to, VM *from, const char *path)
 {
     to->manual_ns = from->manual_ns;
     to->manual_wall_ns -= from->manual_ns;
-    if (from->virtual_ns) {
-        qtest_clock_set(to->qts, from->virtual_ns);
-        to->virtual_ns = from->virtual_ns;
+    if (is_system(to)) {
+        to->virtual_ns = is_system(from) ? from->virtual_ns :
+                         stream_virtual_clock(path, NULL);
+        if (to->virtual_ns) {
+            qtest_clock_set(to->qts, to->virtual_ns);
+        }
+    } else if (is_system(from)) {
+        stream_virtual_clock(path, &from->virtual_ns);
     }
 }
 

@@ -102,13 +102,12 @@ VM *vm_start(const char *source, Setting setting, const char *base,
 /**
  * VMOptions: what is seldom asked for
  * @binary: environment variable that names the emulator, or NULL for ours
- * @machine: what follows -machine pc, or NULL
  * @manual_wall_s: with what the manual clock starts; 0 for MANUAL_WALL_S
- * @real_irqs: let interrupts reach the APIC; vm_irq() cannot be used then
+ * @real_irqs: let interrupts reach the APIC, those of a PIT, too; vm_irq()
+ *             cannot be used then
  */
 typedef struct VMOptions {
     const char *binary;
-    const char *machine;
     int64_t manual_wall_s;
     bool real_irqs;
 } VMOptions;
@@ -191,12 +190,16 @@ uint64_t hpet_read(VM *vm, Span *when);
 /* The path of a new empty file; unlink() and g_free() it. */
 char *temporary_file(void);
 
-/*
- * Let the clocks of @to, of which nothing has been told yet, go on where those
- * of @from are: its QEMU_CLOCK_VIRTUAL, which a real migration takes along,
- * and vm_rtc_now().
+/**
+ * vm_continue_clocks: let clocks go on where those of another VM are
+ * @to: of which nothing has been told yet
+ * @from: the VM whose state was saved
+ * @path: of the stream, or NULL if both have the same source
+ *
+ * A stream has QEMU_CLOCK_VIRTUAL in it, except that qtest's clock, which takes
+ * its place without a host clock, is neither saved nor loaded.
  */
-void vm_continue_clocks(VM *to, VM *from);
+void vm_continue_clocks(VM *to, VM *from, const char *path);
 
 void migrate_to_file(VM *vm, const char *path);
 void migrate_from_file(VM *vm, const char *path);

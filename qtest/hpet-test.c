@@ -223,6 +223,7 @@ int main(int argc, char **argv)
     qtest_add_func("/hpet/registers/reserved", test_reserved);
     qtest_add_func("/hpet/registers/timers", test_timer_registers);
     add_timer_tests();
+    add_halves_tests();
     add_irq_tests();
     for (int n = HPET_MIN_TIMERS; n <= HPET_MAX_TIMERS; n++) {
         g_autofree char *works = g_strdup_printf("/hpet/timers/%d", n);

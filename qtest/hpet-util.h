@@ -76,8 +76,9 @@ void hpet_check_writable(unsigned int reg, uint64_t writable);
 void pic_reset(void);
 bool pic_saw_edge(int n);
 
-/* hpet-timers.c, hpet-irqs.c, hpet-state.c */
+/* hpet-timers.c, hpet-halves.c, hpet-irqs.c, hpet-state.c */
 void add_timer_tests(void);
+void add_halves_tests(void);
 void add_irq_tests(void);
 void add_state_tests(void);
 
