@@ -27,10 +27,14 @@ int host_clock_os_dev_open(const char *path, Error **errp)
     return g_str_equal(path, "/dev/hpet") ? FD_HPET : FD_RTC;
 }
 
-int host_clock_os_dev_open_fd(const char *fdname, Error **errp)
+int host_clock_os_dev_fd_param(const char *fdname, Error **errp)
 {
     error_setg(errp, "no file descriptors here");
     return -ENOENT;
+}
+
+void host_clock_os_dev_own_fd(int fd)
+{
 }
 
 void host_clock_os_dev_close(int fd)
@@ -88,20 +92,11 @@ void host_clock_os_dev_unmap(const void *regs, size_t len)
 
 uint64_t host_clock_os_dev_load64(const void *regs, size_t offset)
 {
+    if (offset == 0) {
+        return (uint64_t)HPET_PERIOD_FS << 32 | 0x8086a201;
+    }
     return muldiv64(host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW), 1000000,
                     HPET_PERIOD_FS);
-}
-
-uint32_t host_clock_os_dev_load32(const void *regs, size_t offset)
-{
-    switch (offset) {
-    case 0x00:
-        return 0x8086a201;
-    case 0x04:
-        return HPET_PERIOD_FS;
-    default:
-        return host_clock_os_dev_load64(regs, offset);
-    }
 }
 
 int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
@@ -113,16 +108,13 @@ int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
     return 0;
 }
 
-bool host_clock_os_dev_is_driver(const HostClockOsDevId *id,
-                                 const char *driver)
-{
-    return g_str_equal(driver, "rtc") && id->major == RTC_MAJOR;
-}
-
 ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
 {
     if (g_str_has_suffix(path, "/since_epoch")) {
         return snprintf(buf, size, "%" PRId64 "\n", seconds_now());
+    }
+    if (g_str_equal(path, "/proc/devices")) {
+        return snprintf(buf, size, "Character devices:\n%3d rtc\n", RTC_MAJOR);
     }
     return -ENOENT;
 }

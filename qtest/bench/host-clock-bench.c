@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The core, the views and the sources are the real ones, on the clocks of the
+ * The core and the sources are the real ones, on the clocks of the
  * real host.  Only the devices of hpet and rtc are made up, in
- * host-clock-bench-dev.c: these two sources are looked at now and then, and
+ * host-clock-bench-dev.c: these two sources are sampled now and then, and
  * interpolated in between, and it is the interpolation that is timed.
  *
  * Readings and clock_gettime() take turns, a batch each, timed in CPU time of
@@ -19,72 +19,35 @@
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qom/object_interfaces.h"
-#include "system/cpu-timers.h"
-#include "system/runstate.h"
 #include "../../hw/rtc/host-clock-internal.h"
 
 /* About 0.1 ms a batch: long beside the system call that times it. */
 #define READINGS    2000
 #define BATCHES     300
 
-/* The machine: it runs */
-
-VMChangeStateEntry *qemu_add_vm_change_state_handler_prio(
-    VMChangeStateHandler *cb, void *opaque, int priority)
-{
-    return NULL;
-}
-
-void qemu_del_vm_change_state_handler(VMChangeStateEntry *entry)
-{
-}
-
-bool runstate_is_running(void)
-{
-    return true;
-}
-
-int64_t cpus_get_virtual_clock(void)
-{
-    return get_clock();
-}
-
-void cpus_set_virtual_clock(int64_t new_time)
-{
-}
-
-HostClock *host_clock_get_machine_default(void)
-{
-    return NULL;
-}
-
-bool host_clock_set_machine_default(HostClock *hc, Error **errp)
-{
-    return true;
-}
-
 /* Readings */
 
-typedef struct Subject {
-    HostClock *hc;
-    HostClockView *view;
-    HostClockParts parts;
-} Subject;
+static void read_mono(HostClock *hc)
+{
+    int64_t ns = hc->ops->mono_ns(hc);
 
-static void read_clock(const Subject *s)
+    asm volatile("" : : "r"(ns));
+}
+
+static void read_wall(HostClock *hc)
+{
+    int64_t ns = host_clock_wall_ns(hc);
+
+    asm volatile("" : : "r"(ns));
+}
+
+static void read_both(HostClock *hc)
 {
     HostClockReading r;
 
-    host_clock_read(s->hc, s->parts, &r);
-    /* The compiler must not know that nobody looks at it. */
+    host_clock_read(hc, &r);
+    /* The compiler must not know that it is not used. */
     asm volatile("" : : "g"(&r) : "memory");
-}
-
-static void read_view(const Subject *s)
-{
-    int64_t ns = host_clock_view_get_ns(s->view);
-
-    asm volatile("" : : "r"(ns));
 }
 
 static int64_t thread_cpu_ns(void)
@@ -108,12 +71,12 @@ static double time_gettime(clockid_t id)
     return (double)(thread_cpu_ns() - began_ns) / READINGS;
 }
 
-static double time_subject(void (*read)(const Subject *), const Subject *s)
+static double time_reading(void (*read)(HostClock *hc), HostClock *hc)
 {
     int64_t began_ns = thread_cpu_ns();
 
     for (int i = 0; i < READINGS; i++) {
-        read(s);
+        read(hc);
     }
     return (double)(thread_cpu_ns() - began_ns) / READINGS;
 }
@@ -122,19 +85,19 @@ static const char *const clock_names[] = {
     [CLOCK_REALTIME] = "CLOCK_REALTIME",
     [CLOCK_MONOTONIC] = "CLOCK_MONOTONIC",
     [CLOCK_MONOTONIC_RAW] = "CLOCK_MONOTONIC_RAW",
+    [CLOCK_BOOTTIME] = "CLOCK_BOOTTIME",
 };
 
 static void measure(const char *what, clockid_t id,
-                    void (*read)(const Subject *), const Subject *s,
-                    int batches)
+                    void (*read)(HostClock *hc), HostClock *hc, int batches)
 {
     /* The first batches load caches and the vDSO. */
     for (int i = -3; i < batches; i++) {
         double gettime_ns = time_gettime(id);
-        double reading_ns = time_subject(read, s);
+        double reading_ns = time_reading(read, hc);
 
         if (i >= 0) {
-            printf("%s,%s,%s,%d,%.2f,%.2f\n", host_clock_name(s->hc), what,
+            printf("%s,%s,%s,%d,%.2f,%.2f\n", host_clock_name(hc), what,
                    clock_names[id], i, reading_ns, gettime_ns);
         }
     }
@@ -151,6 +114,7 @@ static const Source sources[] = {
     { TYPE_HOST_CLOCK_SYSTEM, CLOCK_MONOTONIC, CLOCK_REALTIME },
     { HOST_CLOCK_PREFIX "dynticks", CLOCK_MONOTONIC, CLOCK_REALTIME },
     { HOST_CLOCK_PREFIX "unix", CLOCK_MONOTONIC, CLOCK_REALTIME },
+    { HOST_CLOCK_PREFIX "boottime", CLOCK_BOOTTIME, CLOCK_REALTIME },
     { HOST_CLOCK_PREFIX "raw", CLOCK_MONOTONIC_RAW, CLOCK_REALTIME },
     { HOST_CLOCK_PREFIX "hpet", CLOCK_MONOTONIC_RAW, CLOCK_REALTIME },
     { HOST_CLOCK_PREFIX "rtc", CLOCK_MONOTONIC_RAW,
@@ -168,32 +132,10 @@ static HostClock *open_source(const char *type)
 static void measure_source(const Source *source, int batches)
 {
     HostClock *hc = open_source(source->type);
-    const struct {
-        const char *what;
-        HostClockViewType view;
-        bool is_wall;
-    } views[] = {
-        { "view rt", HOST_CLOCK_VIEW_TYPE_RT, false },
-        { "view vm", HOST_CLOCK_VIEW_TYPE_VM, false },
-        { "view host", HOST_CLOCK_VIEW_TYPE_HOST, true },
-    };
-    Subject s = { .hc = hc };
 
-    for (int i = 0; i < ARRAY_SIZE(views); i++) {
-        /* The system's vm view is the machine's, and there is none here. */
-        if (hc->ops->is_system && views[i].view == HOST_CLOCK_VIEW_TYPE_VM) {
-            continue;
-        }
-        s.view = host_clock_view(hc, views[i].view);
-        measure(views[i].what, views[i].is_wall ? source->wall : source->mono,
-                read_view, &s, batches);
-    }
-    s.parts = HOST_CLOCK_MONO;
-    measure("mono", source->mono, read_clock, &s, batches);
-    s.parts = HOST_CLOCK_WALL;
-    measure("wall", source->wall, read_clock, &s, batches);
-    s.parts = HOST_CLOCK_BOTH;
-    measure("both", source->mono, read_clock, &s, batches);
+    measure("mono", source->mono, read_mono, hc, batches);
+    measure("wall", source->wall, read_wall, hc, batches);
+    measure("both", source->mono, read_both, hc, batches);
     object_unref(OBJECT(hc));
 }
 

@@ -45,12 +45,12 @@ def row(key, pairs):
 
 def plot(found):
     names = list(dict.fromkeys(source for source, _, _ in found))
-    kinds = ['view rt', 'view vm', 'view host', 'mono']
+    kinds = ['mono', 'wall']
     values = [[next((ratio(pairs) for (name, reading, _), pairs
                      in found.items() if (name, reading) == (source, kind)),
                     None) for kind in kinds] for source in names]
     return bars('One reading / one clock_gettime()', 'ratio',
-                ['rt view', 'vm view', 'host view', 'host_clock_read(MONO)'],
+                ['monotonic time', 'wall time'],
                 names, values, line=GOAL)
 
 
@@ -59,12 +59,11 @@ def run(bench):
     found = read_csv(text)
     result = Result(
         'readings', 'one reading of each source beside one clock_gettime()',
-        'The sources, views and core of the emulator in a small program, on '
-        'the clocks of this host. hpet and rtc have made-up devices: what is '
-        'timed is the sampler, which is all that a reading costs. Batches of '
-        '2000 take turns, in CPU time of the thread. "view" is what RTC and '
-        'HPET read; "both" is two or three clocks at one instant, and has no '
-        'goal.')
+        'The sources and core of the emulator in a small program, on the '
+        'clocks of this host. hpet and rtc have made-up devices: what is timed '
+        'is the interpolation, which is all that a reading costs. Batches of '
+        '2000 take turns, in CPU time of the thread. "both" is two or three '
+        'clocks at one instant, and has no goal.')
     result.tables = [Table('ns: median (quartiles)',
                            ['source', 'reading', 'clock_gettime of', 'reading',
                             'clock_gettime', 'ratio'],

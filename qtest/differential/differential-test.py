@@ -82,8 +82,6 @@ class Side:
             machine=f"{variant.machine},hpet=on,"
                     f"pit={'on' if variant.pit else 'off'}")
         self.manual = source == "manual"
-        self.behind_ns = 0
-        self.pending = []       # edges that belong to the next answer
         self.m.watch_irqs()
 
     @staticmethod
@@ -115,7 +113,6 @@ class Side:
             if kind in ("t", "w"):
                 self.m.vm.qmp.command("host-clock-advance",
                                       {"id": "hc0", "ns": what})
-                self.behind_ns += what if kind == "t" else 0
                 answers.append(["", []])
             else:
                 self.m.qtest.sock.sendall(f"{what}\n".encode())
@@ -128,7 +125,7 @@ class Side:
         def check():
             if machine.cpu_ns(self.m.pid) - begin > HANG_CPU_S * machine.NS:
                 raise Hang(f"no answer after {HANG_CPU_S} s of processor time")
-        edges, self.pending = self.pending, []
+        edges = []
         deadline = time.monotonic() + machine.ANSWER_S
         while True:
             line = self.m.qtest._line(deadline, check)
@@ -137,19 +134,8 @@ class Side:
             else:
                 return [line, edges]
 
-    def _catch_up(self):
-        """When the VM stops, its time is qtest's clock, which is behind the
-        manual one. The running VM does not see that move. Without this the
-        32768 Hz would have another phase afterwards."""
-        if self.manual and self.behind_ns:
-            self.m.qtest.sock.sendall(f"clock_step {self.behind_ns}\n".encode())
-            self.pending = self._answer()[1]
-            self.behind_ns = 0
-
     def command(self, name):
         qmp = self.m.vm.qmp
-        if name in ("stop", "save", "load"):
-            self._catch_up()
         if name == "reset":
             qmp.events.clear()
             qmp.command("system_reset")
@@ -339,7 +325,7 @@ def pairings(args):
     stock = [(args.stock, None), (args.qemu, None)]
     manual = [(args.qemu, "manual"), (args.qemu, "system")]
     return [Pairing("stock", stock, all_allowed, 0.25, False, args.operations),
-            # No PIT: it is on qtest's clock, which moves in one of them only.
+            # No PIT: it tells qtest too much while time passes.
             # Periods of 10 ns, over seconds, tell qtest too much: only on a grid.
             Pairing("manual", manual, {"exact"}, 0.4, True, args.operations)]
 

@@ -23,7 +23,7 @@ from image import EMULATOR, OBJ, Image, ImageError
 from lab import Emulator, EmulatorError, Lab, LabError, get_kernel
 
 UNIT = "tests/unit/test-host-clock"
-UNIT_DEVICES = "tests/unit/test-host-clock-dev"
+UNIT_SAMPLED = [f"tests/unit/test-host-clock-sampled{part}" for part in ("", "-rtc", "-alarm")]
 CONFORMANCE = "tests/qtest/host-clock-test"
 DEVICE = "tests/qtest/host-clock-device-test"
 
@@ -60,13 +60,13 @@ OTHER_BOOT = "/(absent|no-mmap|set/before-1970)$"
 # a guest may be too slow for its interrupts, or see too few of them. What of the
 # contract that leaves out is proved on the host.
 NOT_HERE = "/(migrate/(stock|alarm-passed)|periodic/driftfix-slew|run/periodic)$"
-# The RTC does not follow when somebody sets the host's clock.
+# The RTC does not follow when the host's clock is set.
 NOT_HERE_RTC = f"{NOT_HERE}|/rtc/[a-z]+/step/"
 
 BOOTS = [
     Boot("hpet", [
         Program(UNIT, "/host-clock/core", 120),
-        Program(UNIT_DEVICES, bound_s=300),
+        *(Program(path, bound_s=300) for path in UNIT_SAMPLED),
         Program(CONFORMANCE, "/host-clock/hpet", 900, skips=NOT_HERE),
         Program(DEVICE, "/host-clock-device/hpet", 600, skips=OTHER_BOOT),
         # The host's own tests may not set its clock.

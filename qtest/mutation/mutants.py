@@ -11,84 +11,163 @@ from collections import namedtuple
 Mutant = namedtuple("Mutant", "name file old new program tests")
 
 CORE, VIEW = "hw/rtc/host-clock.c", "hw/rtc/host-clock-view.c"
-UNIX, SELECT = "hw/rtc/host-clock-unix.c", "hw/rtc/host-clock-select.c"
+POSIX, SELECT = "hw/rtc/host-clock-posix.c", "hw/rtc/host-clock-select.c"
+SAMPLED, SAMPLER = "hw/rtc/host-clock-sampled.c", "hw/rtc/host-clock-sampler.c"
 MANUAL, RTC = "hw/rtc/host-clock-manual.c", "hw/rtc/mc146818rtc.c"
-HPET = "hw/timer/hpet.c"
+HPET, TIMERS = "hw/timer/hpet.c", "system/cpu-timers.c"
 UNIT = "tests/unit/test-host-clock"
+STEP_TEST, VIEW_TEST = UNIT + "-step", UNIT + "-view"
+SAMPLED_TEST, SAMPLED_RTC_TEST = UNIT + "-sampled", UNIT + "-sampled-rtc"
+THREADS_TEST, BASE_TEST = UNIT + "-threads", "tests/unit/test-cpu-clock-base"
 FAULT, CONFORM = "tests/qtest/host-clock-fault-test", "tests/qtest/host-clock-test"
 MANUAL_TEST = "tests/qtest/host-clock-manual-test"
 HPET_TEST = "tests/qtest/hpet-test"
+REGISTERS = "tests/qtest/rtc-registers-test"
 
 MUTANTS = [
-    # The core, the views and the sources, on the simulated host
-    Mutant("monotonic-floor-missing", CORE,
-           "stat64_max(&hc->mono_floor, MAX(r->mono_ns, 0));",
-           "stat64_set(&hc->mono_floor, MAX(r->mono_ns, 0));",
-           UNIT, "/host-clock/core/reading/backward"),
+    # The core: readings, life and holdover, on the simulated host
     Mutant("wall-before-1970", CORE,
-           "r->mono_ns <= INT64_MAX / 2 && r->wall_ns >= 0;",
-           "r->mono_ns <= INT64_MAX / 2;",
+           "return MAX(host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME), 0);",
+           "return host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);",
            UNIT, "/host-clock/core/reading/before-1970"),
-    Mutant("step-not-counted", CORE, "hc->pending_step_ns += change;",
-           "hc->pending_step_ns = -change;", UNIT, "/host-clock/"),
-    Mutant("no-splice-after-holdover", CORE,
-           "    r->mono_ns += hc->mono_splice_ns;\n    hc->good_mono_ns",
-           "    hc->good_mono_ns", UNIT, "/host-clock/core/reading/holdover"),
-    Mutant("back-at-once", CORE, "#define BACK_NS             NANO",
-           "#define BACK_NS             0 * NANO",
-           UNIT, "/host-clock/core/reading/holdover"),
-    Mutant("deleted-while-in-use", CORE, "return !hc->users && ", "return ",
-           UNIT, "/host-clock/core/choice/in-use"),
-    Mutant("not-closed-after-failure", CORE,
-           "        k->close(hc);\n        return;", "        return;",
+    Mutant("error-of-the-source-forgotten", CORE,
+           "r->error_ns += k->error_ns(hc);", "r->error_ns += 0;",
+           UNIT, "/host-clock/core/default/error"),
+    Mutant("recovers-at-once", CORE, "#define RECOVERY_NS         NANO",
+           "#define RECOVERY_NS         0 * NANO",
+           UNIT, "/host-clock/core/holdover/recovery"),
+    Mutant("failure-told-again", CORE,
+           "if (hc->state == HOST_CLOCK_STATE_HOLDOVER) {", "if (false) {",
+           UNIT, "/host-clock/core/holdover/failure"),
+    Mutant("deleted-while-chosen", CORE,
+           "return HOST_CLOCK(uc) != host_clock_chosen();", "return true;",
+           UNIT, "/host-clock/core/choice/twice"),
+    Mutant("closed-though-not-opened", CORE, "    if (hc->opened) {\n",
+           "    if (true) {\n        hc->next.le_prev = hc->next.le_prev ?: "
+           "&hc->next.le_next;\n",
            UNIT, "/host-clock/core/choice/open-fails"),
-    Mutant("unix-follows-steps", UNIX,
-           "return host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC) + u->",
-           "return host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME) + u->",
-           UNIT, "/host-clock/unix/"),
-    Mutant("vm-view-runs-while-stopped", VIEW, "    if (!running) {\n        "
-           "return qemu_clock_get_ns", "    if (!running && !offset_ns) {\n        "
-           "return 1 + qemu_clock_get_ns", UNIT, "/host-clock/"),
-    Mutant("timers-not-shifted", VIEW,
-           "timerlist_shift(view->timers, -drift_ns);",
-           "timerlist_shift(view->timers, 0);",
-           UNIT, "/host-clock/core/vm/rebase"),
-    Mutant("devices-not-rebased", VIEW,
-           "notifier_list_notify(&view->rebase_notifiers, &drift_ns);",
-           "(void)drift_ns;", UNIT, "/host-clock/core/vm/rebase"),
-    Mutant("not-armed-again", VIEW,
-           "    view_run_timers(view);\n    view_arm(view);\n}",
-           "    view_run_timers(view);\n}",
-           UNIT, "/host-clock/core/timer/never-early"),
-    Mutant("set-clock-ignored", CORE,
-           "    host_clock_check_step(hc, true);\n    host_clock_os_timer_arm(",
-           "    host_clock_os_timer_arm(",
-           UNIT, "/host-clock/dynticks/reading/step-without-view"),
-    Mutant("never-looks-again", VIEW, "return delta_ns - delta_ns / 8;",
-           "return delta_ns;", UNIT, "/host-clock/core/timer/rate-differs"),
+    Mutant("name-left-behind", SELECT,
+           "    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {\n"
+           "        if (id) {",
+           "    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {\n"
+           "        if (false) {",
+           UNIT, "/host-clock/core/choice/absent"),
+    Mutant("second-choice-wins", VIEW,
+           "if (chosen_clock && chosen_clock != hc) {", "if (false) {",
+           UNIT, "/host-clock/core/choice/twice"),
+    Mutant("unix-follows-steps", POSIX,
+           "return host_clock_os_now_ns(p->id) + p->epoch_ns;",
+           "return host_clock_os_now_ns(p->epoch_ns ? HOST_CLOCK_OS_REALTIME : "
+           "p->id) + p->epoch_ns % 1;", UNIT, "/host-clock/unix/reading/epoch"),
+    # Steps
+    Mutant("step-not-counted", CORE, "hc->pending_step_ns += change_ns;",
+           "hc->pending_step_ns = change_ns;",
+           STEP_TEST, "/host-clock/core/step/sum"),
     Mutant("slew-is-a-step", CORE, "#define SLEW_MAX_PPM        500",
            "#define SLEW_MAX_PPM        0",
-           UNIT, "/host-clock/core/reading/slew"),
+           STEP_TEST, "/host-clock/core/step/unannounced"),
     Mutant("small-steps-unseen", CORE, "#define STEP_ANNOUNCED_NS   SCALE_US",
            "#define STEP_ANNOUNCED_NS   SCALE_MS",
-           UNIT, "/host-clock/core/reading/announced-step"),
-    Mutant("armed-once-only", VIEW, "#define ARM_TRIES       4",
-           "#define ARM_TRIES       1",
-           UNIT, "/host-clock/core/timer/steps-while-arming"),
+           STEP_TEST, "/host-clock/core/step/announced"),
+    Mutant("set-clock-ignored", CORE,
+           "        host_clock_check_step(hc, true);\n    }\n", "    }\n",
+           STEP_TEST, "/host-clock/dynticks/step/unread"),
+    Mutant("source-asked-before-it-is-told", CORE,
+           "        if (hc->ops->clock_was_set) {\n"
+           "            hc->ops->clock_was_set(hc);\n        }\n"
+           "        host_clock_check_step(hc, true);\n",
+           "        host_clock_check_step(hc, true);\n"
+           "        if (hc->ops->clock_was_set) {\n"
+           "            hc->ops->clock_was_set(hc);\n        }\n",
+           STEP_TEST, "/host-clock/core/step/all-clocks"),
+    Mutant("told-in-a-nested-poll", CORE,
+           "aio_bh_new(iohandler_get_aio_context(),",
+           "aio_bh_new(qemu_get_aio_context(),",
+           STEP_TEST, "/host-clock/core/step/nested-poll"),
+    Mutant("devices-told-before-timers-run", VIEW,
+           "    if (view->timers) {\n"
+           "        timerlist_run_timers(view->timers);\n    }\n"
+           "    notifier_list_notify(&step_notifiers, &step_ns);\n",
+           "    notifier_list_notify(&step_notifiers, &step_ns);\n"
+           "    if (view->timers) {\n"
+           "        timerlist_run_timers(view->timers);\n    }\n",
+           STEP_TEST, "/host-clock/raw/step/forward"),
+    Mutant("watch-not-tried-again", CORE,
+           "    if (!watching && replay_mode == REPLAY_MODE_NONE) {\n",
+           "    if (!watching && replay_mode == REPLAY_MODE_NONE) {\n"
+           "        watching = true;\n        if (!host_clock_os_watch("
+           "host_clock_os_was_set)) {\n            return;\n        }\n    }\n"
+           "    if (!watching) {\n",
+           STEP_TEST, "/host-clock/core/step/no-watch"),
+    Mutant("reading-stored-late", CORE,
+           "    QEMU_LOCK_GUARD(&hc->lock);\n    read_for_steps(hc, &r);\n",
+           "    read_for_steps(hc, &r);\n    QEMU_LOCK_GUARD(&hc->lock);\n",
+           THREADS_TEST, "/host-clock/threads/stored-late"),
+    # Views and alarms
+    Mutant("resume-not-told", CORE,
+           "    host_clock_mono_jumped(host_clock_machine());\n", "",
+           VIEW_TEST, "/host-clock/boottime/view/suspend"),
+    Mutant("long-sleep-not-cut", CORE,
+           "slack_ns > LATE_MAX_NS ? delta_ns - slack_ns : delta_ns;",
+           "slack_ns > LATE_MAX_NS ? delta_ns : delta_ns;",
+           VIEW_TEST, "/host-clock/raw/view/late/"),
+    Mutant("base-not-set", SELECT,
+           "if (host_clock_drives_vm() && !hc->ops->counts_as_qemu) {",
+           "if (false) {", VIEW_TEST, "/host-clock/raw/view/late/"),
+    Mutant("not-armed-again", VIEW,
+           "    qatomic_store_release(&view->running_timers, false);\n"
+           "    view_arm(view);\n",
+           "    qatomic_store_release(&view->running_timers, false);\n",
+           VIEW_TEST, "/host-clock/core/view/never-early"),
+    Mutant("armed-for-the-first-only", VIEW,
+           "    if (!qatomic_read(&view->running_timers)) {\n",
+           "    if (!timer_pending(view->alarm)) {\n",
+           VIEW_TEST, "/host-clock/core/view/moved"),
+    Mutant("host-is-rt", VIEW,
+           "type == HOST_CLOCK_VIEW_TYPE_HOST ? view_get_host :",
+           "type == HOST_CLOCK_VIEW_TYPE_RT ? view_get_host :",
+           VIEW_TEST, "/host-clock/dynticks/view/time"),
+    # QEMU_CLOCK_VIRTUAL
+    Mutant("virtual-time-jumps", TIMERS,
+           "        timers_state.cpu_clock_offset -= clock_base_ns();\n    }\n"
+           "    seqlock_write_unlock",
+           "        timers_state.cpu_clock_offset -= get_clock();\n    }\n"
+           "    seqlock_write_unlock", BASE_TEST, "/cpu-clock-base/move"),
+    Mutant("virtual-sleep-not-converted", TIMERS,
+           "return base && delta_ns >= 0 ?", "return false ?",
+           BASE_TEST, "/cpu-clock-base/sleep"),
+    # Sources that sample a device
+    Mutant("suspend-is-a-failure", SAMPLED,
+           "return step_ns > 0 && suspended_ns > SUSPEND_MIN_NS &&",
+           "return step_ns < 0 && suspended_ns > SUSPEND_MIN_NS &&",
+           SAMPLED_TEST, "/host-clock/hpet/reading/suspend"),
+    Mutant("step-back-forward", SAMPLED,
+           "stat64_set(&s->offset_ns, stat64_get(&s->offset_ns) + step_ns);",
+           "stat64_set(&s->offset_ns, stat64_get(&s->offset_ns) - step_ns);",
+           SAMPLED_RTC_TEST, "/host-clock/rtc/set"),
+    Mutant("line-jumps", SAMPLER,
+           "segment_set(&s->line[0], raw_ns, line_at(s, raw_ns),",
+           "segment_set(&s->line[0], raw_ns, line_at(s, raw_ns) + phase_ns,",
+           SAMPLED_RTC_TEST, "/host-clock/rtc/reading/goal"),
+    Mutant("error-too-small", SAMPLER,
+           "line_bend(s, phase_ns, rate, furthest(offsets, offset_ns),",
+           "line_bend(s, phase_ns, rate, 0,",
+           SAMPLED_RTC_TEST, "/host-clock/rtc/reading/goal"),
+    Mutant("bent-where-it-was", SAMPLER,
+           "    seqlock_write_begin(&s->lock);\n    raw_ns = raw_now();\n"
+           "    end_ns",
+           "    raw_ns = raw_now();\n    seqlock_write_begin(&s->lock);\n"
+           "    end_ns", THREADS_TEST, "/host-clock/threads/sampler"),
     # The models, on an emulator
     Mutant("divider-on-wall-time", RTC,
            "if (host_clock_view_type(s->view) != HOST_CLOCK_VIEW_TYPE_HOST ||",
            "if (true ||", FAULT, "/x86_64/host-clock/manual/host/fault/step"),
     Mutant("update-stays-away", RTC,
            "    s->cmos_data[RTC_REG_A] &= ~REG_A_UIP;\n"
-           "    check_update_timer(s);\n}\n\n/* The vm view",
-           "    s->cmos_data[RTC_REG_A] &= ~REG_A_UIP;\n}\n\n/* The vm view",
+           "    check_update_timer(s);\n}\n\nstatic void rtc_get_date",
+           "    s->cmos_data[RTC_REG_A] &= ~REG_A_UIP;\n}\n\n"
+           "static void rtc_get_date",
            FAULT, "/x86_64/host-clock/manual/host/fault/step"),
-    Mutant("rtc-not-rebased", RTC, "    s->last_update -= drift_ns;\n", "",
-           CONFORM, "/x86_64/host-clock/manual/vm/snapshot/load"),
-    Mutant("missed-periods-in-ns", RTC, "missed /= s->period;",
-           "missed = missed / s->period + missed / 1000000;",
-           FAULT, "/x86_64/host-clock/default/vm/fault/stall-60s/none"),
     Mutant("reinjected-for-ever", RTC, "MAX(s->period / c, 1)",
            "s->period / c",
            FAULT, "/x86_64/host-clock/default/vm/fault/stall-60s/slew"),
@@ -97,8 +176,9 @@ MUTANTS = [
            "    s->next_periodic_time += 0 * offset_ns;\n",
            FAULT, "/x86_64/host-clock/manual/host/fault/late-migration"),
     Mutant("manual-skips-deadlines", MANUAL,
-           "int64_t step_ns = manual_next_ns(HOST_CLOCK(m), ns);",
-           "int64_t step_ns = MAX(manual_next_ns(HOST_CLOCK(m), ns), ns);",
+           "int64_t step_ns = manual_next_ns(m, end_ns - m->mono_ns);",
+           "int64_t step_ns = MAX(manual_next_ns(m, end_ns - m->mono_ns), "
+           "end_ns - m->mono_ns);",
            MANUAL_TEST, "/x86_64/host-clock-manual/order/of-views"),
     Mutant("hpet-one-timer-too-many", HPET,
            "        trace_hpet_ram_write_timer_id(timer_id);\n"
@@ -120,4 +200,43 @@ MUTANTS = [
     Mutant("hpet-masked-not-caught-up", HPET,
            "        case HPET_STATUS:\n            hpet_catch_up(s);\n",
            "        case HPET_STATUS:\n", HPET_TEST, "/x86_64/hpet/"),
+    Mutant("missed-periods-uncounted", RTC,
+           "s->irq_coalesced + missed / s->period,", "s->irq_coalesced,",
+           FAULT, "/x86_64/host-clock/default/vm/fault/stall-60s/slew"),
+    Mutant("chain-starts-anew", RTC,
+           "    s->period = rtc_periodic_clock_ticks(s);\n"
+           "    s->tap_cycles",
+           "    s->divider_origin = now;\n"
+           "    s->period = rtc_periodic_clock_ticks(s);\n"
+           "    s->tap_cycles", REGISTERS, "/x86_64/rtc-registers/chain/"),
+    Mutant("chain-not-reset", RTC,
+           "            if (was_in_reset && !rtc_divider_in_reset(s)) {",
+           "            if (false) {",
+           REGISTERS, "/x86_64/rtc-registers/chain/"),
+    Mutant("cleared-flag-is-lost", RTC, "} else if (!unseen) {",
+           "} else if (false) {", REGISTERS,
+           "/x86_64/rtc-registers/chain/switches/slew"),
+    Mutant("no-flag-without-enable", RTC,
+           "            rtc_update_pf(s);\n            ret",
+           "            ret", REGISTERS, "/x86_64/rtc-registers/flags/"),
+    Mutant("second-begins-with-write", RTC,
+           "                s->cmos_data[s->cmos_index] = data;\n"
+           "                s->offset = rtc_subsecond_ns(s, now);\n",
+           "                s->cmos_data[s->cmos_index] = data;\n"
+           "                s->offset = 0;\n",
+           REGISTERS, "/x86_64/rtc-registers/write/"),
+    Mutant("weekday-of-the-date", RTC,
+           "ret.tm_wday + s->weekday_offset + 7", "ret.tm_wday",
+           REGISTERS, "/x86_64/rtc-registers/write/"),
+    Mutant("starts-with-qemu", RTC, "if (!running || !s->date_unused) {",
+           "if (true) {", REGISTERS, "/x86_64/rtc-registers/start/"),
+    Mutant("alarm-kept-from-acpi", RTC, "    qemu_irq_pulse(s->alarm);\n", "",
+           REGISTERS, "/x86_64/rtc-registers/acpi/"),
+    Mutant("zone-ignored", "system/rtc.c", "+ more_s - offset_s", "+ more_s",
+           REGISTERS, "/x86_64/rtc-registers/base/"),
+    Mutant("hpet-half-by-half", HPET,
+           "halves == rest ? 0 : HPET_HALVES & ~halves;", "0;",
+           HPET_TEST, "/x86_64/hpet/halves/"),
+    Mutant("hpet-half-is-never", HPET, "    if (hpet_is_half_set(t, cur_tick)) {",
+           "    if (false) {", HPET_TEST, "/x86_64/hpet/halves/"),
 ]

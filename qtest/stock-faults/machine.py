@@ -48,12 +48,16 @@ class Died(Exception):
     """The emulator has ended."""
 
 
-def build_step_clock(folder):
-    """Compile step-clock.c; returns the library's path."""
-    library = Path(folder) / "step-clock.so"
+def build_preload(folder, name):
+    """Compile name.c to be preloaded; returns the library's path."""
+    library = Path(folder) / f"{name}.so"
     subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O2",
-                    "-o", library, HERE / "step-clock.c"], check=True)
+                    "-o", library, HERE / f"{name}.c"], check=True)
     return library
+
+
+def build_step_clock(folder):
+    return build_preload(folder, "step-clock")
 
 
 def cpu_ns(pid):

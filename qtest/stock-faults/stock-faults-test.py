@@ -27,6 +27,7 @@ PIE, UIE, DM, H24 = 0x40, 0x10, 0x04, 0x02
 AIE, SET = 0x20, 0x80
 PF, AF, UF = 0x40, 0x20, 0x10
 HOURS, SEC_ALARM, MIN_ALARM, HOUR_ALARM = 4, 1, 3, 5
+SECONDS, MINUTES, WEEKDAY, DAY, MONTH = 0, 2, 6, 7, 8
 DONT_CARE = 0xc0
 HOUR = 3600 * NS
 
@@ -41,6 +42,7 @@ STALL_S, STALL_CPU_MS = 59, 5
 
 HOST = "base=utc,clock=host"
 VM = "base=utc,clock=vm"
+JUNE = "base=2006-06-17T16:01:21,clock=vm"
 
 
 # The faults: each function returns what is wrong with a machine, or None.
@@ -303,6 +305,81 @@ def updates_after_load(binary, m, source, folder):
         return None if to.wait_flag(UF, WAIT_S) else f"none within {WAIT_S} s"
 
 
+def hpet_by_halves(m):
+    """Tn_VAL_SET_CNF once; then the halves of comparator and period"""
+    m.watch_irqs()
+    m.hpet_write(machine.HPET_CONFIG, 1)
+    m.hpet_write(0x100, 0x04 | 0x08 | 0x40 | LINE << 9)
+    for value in (2 * PERIOD, PERIOD):
+        for half in (0, 4):
+            m.ask(f"writel {machine.HPET + 0x108 + half:#x} "
+                  f"{0 if half else value:#x}")
+    m.advance(PERIOD * 10)
+    early = m.qtest.irqs.count((LINE, True))
+    m.advance(3 * PERIOD * 10)
+    edges = m.qtest.irqs.count((LINE, True))
+    return None if not early and edges in (2, 3) else \
+        f"{early} interrupts too early, {edges} in all"
+
+
+def acpi_alarm(m):
+    """PIIX4: PMBASE is set, and I/O enabled; an alarm in every second"""
+    m.ask("outl 0xcf8 0x80000b40", "outl 0xcfc 0xb001",
+          "outl 0xcf8 0x80000b80", "outb 0xcfc 1")
+    set_alarm(m, DONT_CARE, DONT_CARE, DONT_CARE)
+    m.cmos_write(B, AIE | H24)
+    m.wait_flag(AF, WAIT_S)
+    status = int(m.ask("inw 0xb000")[0][1], 0)
+    return None if status & 0x400 else "PM1_STS.RTC_STS is clear"
+
+
+def periodic_flag(m):
+    m.cmos_write(A, 0x26)
+    m.cmos_write(B, H24)
+    m.cmos_read(C)
+    m.advance(NS // 100)
+    return None if m.cmos_read(C) & PF else "PF is clear after ten periods"
+
+
+def rate_change(m):
+    """To 2 Hz, 0.4 s after the chain was reset"""
+    m.cmos_write(A, 0x76)
+    m.cmos_write(A, 0x26)
+    m.cmos_write(B, PIE | H24)
+    m.advance(NS * 4 // 10)
+    m.cmos_write(A, 0x2f)
+    m.cmos_read(C)
+    m.advance(NS * 2 // 10)
+    return None if m.cmos_read(C) & PF else "no edge after 0.5 s"
+
+
+def second_after_write(m):
+    m.advance(NS * 9 // 10)
+    m.cmos_write(MINUTES, 0x30)
+    second = m.cmos_read(SECONDS)
+    m.advance(NS * 2 // 10)
+    return None if m.cmos_read(SECONDS) != second else \
+        "the second began anew"
+
+
+def day_before_month(m):
+    m.cmos_write(DAY, 0x31)
+    m.cmos_write(MONTH, 0x12)
+    day = m.cmos_read(DAY)
+    return None if day == 0x31 else f"day {day:#x}"
+
+
+def weekday(m):
+    m.cmos_write(WEEKDAY, 3)
+    day = m.cmos_read(WEEKDAY)
+    return None if day == 3 else f"it is {day}"
+
+
+def lower_case_t(m):
+    hour = m.date().hour
+    return None if hour == 16 else f"hour {hour}"
+
+
 def far_date(m):
     """Centuries are there in nanoseconds only up to 2262-04-11."""
     base = m.rtc.removeprefix("base=").partition(",")[0]
@@ -361,6 +438,16 @@ FAULTS = [
     Fault("rtc/alarm-in-the-past", alarm_in_the_past, HOST, anywhere),
     Fault("rtc/date-in-divider-reset", date_in_divider_reset, HOST, anywhere),
     Fault("rtc/updates-after-load", updates_after_load, HOST, anywhere),
+    # From public reports
+    Fault("hpet/by-halves", hpet_by_halves, VM, hpet_told),
+    Fault("rtc/acpi-alarm", acpi_alarm, HOST, anywhere),
+    Fault("rtc/periodic-flag", periodic_flag, VM, hpet_told),
+    Fault("rtc/rate-change", rate_change, JUNE, hpet_told),
+    Fault("rtc/second-after-write", second_after_write, JUNE, hpet_told),
+    Fault("rtc/day-before-month", day_before_month, JUNE, hpet_told),
+    Fault("rtc/weekday", weekday, JUNE, anywhere),
+    Fault("rtc/base-lower-case", lower_case_t,
+          "base=2006-06-17t16:01:21,clock=vm", hpet_told),
 ]
 
 

@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An emulator for a host that does not tell when its clock is set.
+
+It is this host's emulator, linked with the stub in place of the watch, as on
+systems without timerfd. The tests of the clocks that such a host has run on it.
+Prints TAP.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'scripts'))
+import tree  # noqa: E402
+
+OBJ = tree.BUILD / 'host-clock' / 'obj'
+EMULATOR = 'qemu-system-x86_64'
+STUB = f'no-watch/{EMULATOR}'
+WATCH = 'host-clock-os-watch'
+TESTS = (('host-clock-manual-test', '/x86_64'), ('host-clock-options-test', '/x86_64'),
+         *(('host-clock-test', f'/x86_64/host-clock/{source}')
+           for source in ('system', 'dynticks', 'unix', 'manual')))
+
+
+def commands():
+    """{output: command} of all that ninja would run."""
+    listed = subprocess.run(['ninja', '-C', OBJ, '-t', 'compdb', '-x'], stdout=subprocess.PIPE,
+                            check=True, text=True).stdout
+    return {entry['output']: entry['command']
+            for entry in json.loads(listed[listed.index('['):])}
+
+
+def run(command):
+    subprocess.run(shlex.split(command), cwd=OBJ, check=True)
+
+
+def build():
+    found = commands()
+    watch = next(output for output in found if output.endswith(f'{WATCH}.c.o')
+                 and 'libcommon' in output)
+    stub = watch.replace(WATCH, WATCH + '-stub')
+    (OBJ / STUB).parent.mkdir(exist_ok=True)
+    if not (OBJ / STUB).with_name('qemu-bundle').exists():
+        (OBJ / STUB).with_name('qemu-bundle').symlink_to('../qemu-bundle')
+    run(found[watch].replace(WATCH, WATCH + '-stub'))
+    run(found[EMULATOR].replace(watch, stub).replace(f'-o {EMULATOR} ', f'-o {STUB} '))
+
+
+def points(test):
+    """[(passed, line)] of the tests of one program below one path."""
+    name, prefix = test
+    done = subprocess.run([ROOT / 'scripts' / 'run-in-qemu.sh', f'tests/qtest/{name}', '-r', prefix],
+                          env={**os.environ, 'HOST_CLOCK_EMULATOR': f'./{STUB}'},
+                          stdout=subprocess.PIPE, text=True, check=False)
+    found = re.findall(r'^(ok|not ok) \d+ (.*)$', done.stdout, re.M)
+    result = [(word == 'ok', text) for word, text in found]
+    plan = re.search(r'^1\.\.(\d+)', done.stdout, re.M)
+    if not plan or int(plan[1]) != len(found):
+        result.append((False, f'{name} {prefix}: ended with status {done.returncode}'))
+    return result
+
+
+def has_no_watch():
+    """Is the stub what was linked? Its emulator has no timerfd for the watch."""
+    symbols = subprocess.run(['nm', '-u', OBJ / STUB], stdout=subprocess.PIPE, text=True, check=True)
+    both = subprocess.run(['nm', '-u', OBJ / EMULATOR], stdout=subprocess.PIPE, text=True, check=True)
+    return 'timerfd_settime' in both.stdout and 'timerfd_settime' not in symbols.stdout
+
+
+def main():
+    number = failed = 0
+
+    def point(passed, text):
+        nonlocal number, failed
+        number += 1
+        failed += not passed
+        print(f'{"ok" if passed else "not ok"} {number} {text}', flush=True)
+
+    build()
+    point(has_no_watch(), 'the emulator has the stub')
+    # They mostly wait, so all at a time.
+    with ThreadPoolExecutor(len(TESTS)) as pool:
+        for result in pool.map(points, TESTS):
+            for passed, text in result:
+                point(passed, text)
+    print(f'1..{number}')
+    return failed > 0
+
+
+sys.exit(main())
