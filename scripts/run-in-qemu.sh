@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# run-in-qemu.sh tests/{unit,qtest}/NAME: run one of QEMU's test programs as
-# QEMU's own 'meson test' does. HOST_CLOCK_KIND names another tree than host-clock,
-# as build-qemu.sh does.
+# run-in-qemu.sh tests/{unit,qtest}/NAME [-OPTION...]: run one of QEMU's test
+# programs as QEMU's own 'meson test' does. HOST_CLOCK_KIND names another tree than
+# host-clock, as build-qemu.sh does, and HOST_CLOCK_EMULATOR another emulator.
 
 . "$(dirname "$0")/env.sh"
 
@@ -15,7 +15,7 @@ cd "$obj" || exit 1
     echo "not ok 1 $1 is not built: is it in $(dirname "$1")/meson.build of the staged tree?"
     exit 1
 }
-export QTEST_QEMU_BINARY=./qemu-system-x86_64
+export QTEST_QEMU_BINARY=${HOST_CLOCK_EMULATOR:-./qemu-system-x86_64}
 export QTEST_QEMU_IMG=./qemu-img
 export G_TEST_DBUS_DAEMON=$src/tests/dbus-vmstate-daemon.sh
 export G_TEST_SRCDIR=$src/${1%/*}
@@ -25,7 +25,9 @@ export PYTHON=/usr/bin/python3
 stock=$HOST_CLOCK_BUILD/stock/obj/qemu-system-x86_64
 [ ! -x "$stock" ] || export QTEST_QEMU_BINARY_STOCK=$stock
 
-case $1 in
-*/host-clock-test) exec "$HOST_CLOCK_ROOT/scripts/run-by-source.py" "./$1" ;;
+case $# in
+1) [[ $1 != */host-clock-test ]] || exec "$HOST_CLOCK_ROOT/scripts/run-by-source.py" "./$1" ;;
 esac
-exec "./$1" --tap -k
+program=$1
+shift
+exec "./$program" --tap -k "$@"
