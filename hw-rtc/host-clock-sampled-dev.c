@@ -158,15 +158,12 @@ void host_clock_sampled_release(HostClockSampled *s, bool always)
 static int64_t sampled_sleep_ns(HostClock *hc, int64_t delta_ns)
 {
     HostClockSampled *s = (HostClockSampled *)hc;
-    int64_t cut_ns = muldiv64(delta_ns, hc->ops->rate_error_ppb,
-                              NANOSECONDS_PER_SECOND);
+    int64_t sleep_ns = host_clock_default_sleep_ns(hc, delta_ns);
+    bool is_last = sleep_ns == delta_ns;
 
-    if (cut_ns > SCALE_MS) {
-        return delta_ns - cut_ns;
-    }
-    return qatomic_read(&s->alarm_on) &&
+    return is_last && qatomic_read(&s->alarm_on) &&
            qemu_get_current_aio_context() == qemu_get_aio_context() ?
-           delta_ns + BACKUP_NS : delta_ns;
+           delta_ns + BACKUP_NS : sleep_ns;
 }
 
 /* Does the main loop wait for something on the time of this clock? */

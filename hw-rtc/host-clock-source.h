@@ -169,6 +169,16 @@ void G_GNUC_PRINTF(2, 3) host_clock_report_degraded(HostClock *hc,
                                                     const char *fmt, ...);
 
 /**
+ * host_clock_default_sleep_ns: what HostClockClass.sleep_ns is by default
+ * @hc: an open host clock; any thread
+ * @delta_ns: time of @hc in ns; not negative
+ *
+ * Returns: @delta_ns, or less, in ns of CLOCK_MONOTONIC, if @rate_error_ppb
+ * could make the sleep end more than a millisecond too late
+ */
+int64_t host_clock_default_sleep_ns(HostClock *hc, int64_t delta_ns);
+
+/**
  * host_clock_check_step: look whether wall time has stepped
  * @hc: an open host clock; any thread
  * @announced: the host or the source said so: even a small change counts

@@ -88,20 +88,22 @@ int64_t host_clock_wall_ns(HostClock *hc)
     return MAX(r.wall_ns, 0);
 }
 
+int64_t host_clock_default_sleep_ns(HostClock *hc, int64_t delta_ns)
+{
+    /* What is left after the cut is so short that it needs none. */
+    int64_t slack_ns = muldiv64(delta_ns, hc->ops->rate_error_ppb,
+                                NANOSECONDS_PER_SECOND);
+
+    return slack_ns > LATE_MAX_NS ? delta_ns - slack_ns : delta_ns;
+}
+
 int64_t host_clock_sleep_ns(HostClock *hc, int64_t delta_ns)
 {
-    int64_t slack_ns;
-
     if (delta_ns < 0) {
         return -1;
     }
-    if (hc->ops->sleep_ns) {
-        return hc->ops->sleep_ns(hc, delta_ns);
-    }
-    /* What is left after the cut is so short that it needs none. */
-    slack_ns = muldiv64(delta_ns, hc->ops->rate_error_ppb,
-                        NANOSECONDS_PER_SECOND);
-    return slack_ns > LATE_MAX_NS ? delta_ns - slack_ns : delta_ns;
+    return hc->ops->sleep_ns ? hc->ops->sleep_ns(hc, delta_ns) :
+                               host_clock_default_sleep_ns(hc, delta_ns);
 }
 
 void host_clock_read(HostClock *hc, HostClockReading *r)
