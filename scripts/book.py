@@ -10,11 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import tree  # noqa: E402
+import tree
 
 DOCS = tree.ROOT / 'docs'
 

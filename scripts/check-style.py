@@ -7,11 +7,8 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import tree  # noqa: E402
+import tree
 
 # In parts, so that this file passes its own test.
 REGISTRY = re.compile('|'.join([

@@ -16,6 +16,9 @@ export HOST_CLOCK_ROOT HOST_CLOCK_CACHE HOST_CLOCK_BASE HOST_CLOCK_BUILD
 # QEMU with a Python that lacks the modules we installed.
 export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
 
+# The project's folder holds its sources only.
+export PYTHONDONTWRITEBYTECODE=1
+
 # Both trees are <build>/<kind>/{src,obj}; with paths made relative to <build>
 # the stock emulator, the changed one, and another clone share the cache.
 export CCACHE_DIR=$HOST_CLOCK_CACHE/ccache

@@ -15,10 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import book  # noqa: E402
-import tree  # noqa: E402
+import book
+import tree
 
 OBJ = tree.BUILD / 'host-clock' / 'obj'
 OWN = Path('share/qemu-host-clock')

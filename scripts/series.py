@@ -17,10 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import tree  # noqa: E402
-from tree import ROOT, STOCK, TreeError, git  # noqa: E402
+import tree
+from tree import ROOT, STOCK, TreeError, git
 
 PLACEHOLDER = 'M: Name Of Submitter <submitter@example.org>'
 MAIL = ['-c', 'diff.renames=true', 'format-patch', '-q', '--zero-commit', '--abbrev=12',

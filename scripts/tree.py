@@ -21,9 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from patch_set import (ROOT, TreeError, bases, new_order, numbered, read_set,  # noqa: E402
+from patch_set import (ROOT, TreeError, bases, new_order, numbered, read_set,
                        select, short_name, write_set)
 
 # The base and its folders, as in scripts/env.sh.
@@ -40,7 +38,8 @@ BUILD = build_folder(BASE)
 STOCK = BUILD / 'stock' / 'src'
 STAGED = BUILD / 'host-clock' / 'src'
 # Suites whose programs are qtest/SUITE/*-test.py
-OWN_FOLDER = 'lab', 'stock-faults', 'differential', 'mutation', 'sanitizers', 'fuzz'
+OWN_FOLDER = ('build', 'guest', 'lab', 'stock-faults', 'differential', 'mutation', 'sanitizers',
+              'fuzz')
 STATE = 'host-clock-staged.json'        # in .git of the staged tree
 LINKS_MARK = '# files linked from the project'
 
@@ -204,8 +203,8 @@ def our_tests():
             yield 'unit', name.stem
         elif path.startswith('tests/qtest/') and name.name.endswith('-test.c'):
             yield 'qtest', name.stem
-    for suite, pattern in (('build', 'qtest/build-test*'), ('guest', 'qtest/guest/*-test.*'),
-                           ('guest', 'qtest/guest/experiment.py'),
+    for suite, pattern in (('guest', 'qtest/guest/experiment.py'),
+                           ('guest', 'qtest/bench/*-test.py'),
                            *((name, f'qtest/{name}/*-test.py') for name in OWN_FOLDER)):
         for path in sorted(ROOT.glob(pattern)):
             yield suite, str(path.relative_to(ROOT))

@@ -26,12 +26,13 @@ import sys
 import time
 from pathlib import Path
 
-from common import (NONE, NOT_MEASURED, TOP, Bench, BenchError, EmulatorError,
-                    fail, progress, sources)
+from common import (NONE, NOT_MEASURED, Bench, BenchError, fail, progress,
+                    sources)
+from lib.emulator import EmulatorError
+from lib.paths import BUILD, OURS, STOCK
 import page
 from results import print_result, say_packed, write_csv
 
-sys.dont_write_bytecode = True
 PARTS = ('reads', 'instructions', 'readings', 'periodic', 'idle', 'step',
          'vms', 'accuracy')
 QUICK_SOURCES = 2       # none, and one
@@ -43,19 +44,17 @@ def parse_args():
         prog='./run bench', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    build = Path(os.environ.get('HOST_CLOCK_BUILD') or TOP / 'build')
     add('parts', nargs='*', metavar='PART', help='which parts')
     add('--quick', action='store_true',
         help='everything once and briefly, with no -clock and one source, to '
         'see that it works; goals are shown but not judged; not in the lab')
     add('--sources', metavar='LIST',
         help='only these, separated by commas; "none": no -clock')
-    add('--qemu', type=Path, default=build / 'bin/qemu-system-x86_64')
-    add('--stock', type=Path, default=build / 'bin/qemu-system-x86_64-stock')
+    add('--qemu', type=Path, default=OURS)
+    add('--stock', type=Path, default=STOCK)
     add('--nested', action='store_true', help=argparse.SUPPRESS)
-    add('--report', type=Path, metavar='DIR', default=build / 'report')
+    add('--report', type=Path, metavar='DIR', default=BUILD / 'report')
     args = parser.parse_args()
-    args.build = build
     for part in args.parts:
         if part not in PARTS:
             parser.error(f"no part '{part}'. The parts are: "

@@ -5,16 +5,14 @@ started, what an emulator has used, and statistics.
 import os
 import re
 import statistics
-import subprocess
 import sys
-import time
 from collections import namedtuple
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'guest'))
-from emulator import Emulator, EmulatorError  # noqa: E402,F401
+from lib.emulator import EmulatorError
+from lib.paths import BUILD, OBJ
+from lib.sources import list_sources
 
-TOP = Path(__file__).resolve().parents[2]
 FIRMWARE = ('/usr/share/qemu', '/usr/share/seabios')
 NONE = '(none)'
 STOCK = 'stock'
@@ -39,7 +37,6 @@ class Bench:
 
     def __init__(self, args):
         self.quick, self.nested = args.quick, args.nested
-        self.build = args.build
         self.qemu = args.qemu
         self.stock = Subject(STOCK, args.stock, None)
         self.ours = [Subject(name, args.qemu, None if name == NONE else name)
@@ -47,11 +44,11 @@ class Bench:
         self.subjects = [self.stock, *self.ours]
 
     def guest(self, name):
-        return self.build / 'qtest/baremetal' / f'{name}.elf'
+        return BUILD / 'qtest/baremetal' / f'{name}.elf'
 
     def program(self, name):
         """A benchmark of QEMU's tests/bench/."""
-        return self.build / 'host-clock/obj/tests/bench' / name
+        return OBJ / 'tests/bench' / name
 
     def pick(self, quick, full, nested=None):
         """How thoroughly: one of these. In the lab, where all takes longer,
@@ -90,27 +87,12 @@ def command(subject, guest, options, **machine):
 def sources(qemu):
     """Names that '-clock help' calls available, and {name: reason} of the
     others; None when the emulator has no -clock at all."""
-    run = subprocess.run([str(qemu), '-clock', 'help'], text=True, check=False,
-                         stdin=subprocess.DEVNULL, capture_output=True)
-    if run.returncode:
+    try:
+        listed = list_sources(qemu).values()
+    except EmulatorError:
         return None, {}
-    names, missing = [], {}
-    for line in run.stdout.splitlines():
-        match = re.match(r'\s*([a-z][a-z0-9-]*)\b', line)
-        if not match or line.rstrip().endswith(':'):
-            continue
-        reason = re.search(r'\[not available: (.*)\]\s*$', line)
-        if reason:
-            missing[match[1]] = reason[1]
-        else:
-            names.append(match[1])
-    return names, missing
-
-
-def process_cpu_ns(pid):
-    """Processor time of all threads of a process."""
-    # The clock id that clock_getcpuclockid(3) makes of a process id.
-    return time.clock_gettime_ns((~pid << 3) | 2)
+    return ([source.name for source in listed if not source.reason],
+            {source.name: source.reason for source in listed if source.reason})
 
 
 def wakeups(pid):

@@ -9,8 +9,8 @@ import time
 from collections import namedtuple
 from contextlib import ExitStack
 
-from common import (Emulator, fail, machine_args, process_cpu_ns, progress,
-                    wakeups)
+from common import fail, machine_args, progress, wakeups
+from lib.emulator import Emulator, cpu_ns
 from page import bars
 from results import Goal, Result, Table
 
@@ -49,7 +49,7 @@ def wait_ready(vms):
 
 def look(vms):
     return {key: (time.monotonic(), wakeups(vm.process.pid),
-                  process_cpu_ns(vm.process.pid)) for key, vm in vms.items()}
+                  cpu_ns(vm.process.pid)) for key, vm in vms.items()}
 
 
 def measure(bench, seconds, windows):

@@ -8,19 +8,18 @@ for comparing with each other, not with those of the host.
 """
 import shlex
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import time
 from pathlib import Path
 
-from common import TOP, fail, progress
+from common import fail, progress
+from lib.image import LAB_EMULATOR, Image, ImageError
+from lib.kernel import GetKernelError
+from lib.lab import Lab, LabError
+from lib.paths import BUILD, ROOT
 from results import RESULT, from_text
 from step import LIBRARY, build_library
-
-sys.path.append(str(TOP / 'qtest/lab'))
-from image import EMULATOR, Image, ImageError  # noqa: E402
-from lab import Lab, LabError, get_kernel  # noqa: E402
 
 # readings and accuracy are of simulated devices and need no real one, and
 # callgrind is too much for a processor that is itself emulated.
@@ -45,19 +44,20 @@ def add_python(image):
 
 def add_bench(image, bench):
     add_python(image)
-    for folder in ('bench', 'guest'):
-        for path in (TOP / 'qtest' / folder).glob('*.py'):
+    for folder in ('bench', 'lib'):
+        for path in (ROOT / 'qtest' / folder).glob('*.py'):
             image.add(path)
+    image.link(ROOT / 'qtest/bench/lib', '../lib')
     image.add_emulator(bench.stock.qemu.resolve().parent)
     with tempfile.TemporaryDirectory() as folder:
-        image.add(build_library(bench, folder), bench.build / LIBRARY)
+        image.add(build_library(bench, folder), BUILD / f'{LIBRARY}.so')
 
 
 def job(bench, names, parts):
-    words = [PYTHON, '-B', TOP / 'qtest/bench/bench.py', '--nested',
-             '--qemu', EMULATOR, '--stock', bench.stock.qemu.resolve(),
+    words = [PYTHON, '-B', ROOT / 'qtest/bench/bench.py', '--nested',
+             '--qemu', LAB_EMULATOR, '--stock', bench.stock.qemu.resolve(),
              '--sources', ','.join(['none', *names]), *parts]
-    return (f'export HOST_CLOCK_BUILD={shlex.quote(str(bench.build))}\n'
+    return (f'export HOST_CLOCK_BUILD={shlex.quote(str(BUILD))}\n'
             f'{shlex.join(map(str, words))} 2>&1\n')
 
 
@@ -89,8 +89,8 @@ def run(bench, names, parts):
     parts = [part for part in PARTS if part in parts]
     if not parts:
         return []
-    if bench.qemu.resolve() != EMULATOR.resolve():
-        fail(f'--qemu {bench.qemu}: the lab has {EMULATOR} only; leave out '
+    if bench.qemu.resolve() != LAB_EMULATOR.resolve():
+        fail(f'--qemu {bench.qemu}: the lab has {LAB_EMULATOR} only; leave out '
              f'--qemu, or {", ".join(names)} with --sources')
     began = time.monotonic()
     try:
@@ -100,7 +100,7 @@ def run(bench, names, parts):
             with Lab(image, job(bench, names, parts)) as lab:
                 results = fetch(lab.lines(began + BOUND_S, SILENCE_S))
     except (LabError, ImageError, subprocess.CalledProcessError,
-            get_kernel.GetKernelError) as error:
+            GetKernelError) as error:
         fail(f'the lab: {error}')
     for result in results:
         label(result)

@@ -18,7 +18,8 @@ import statistics
 import time
 from collections import defaultdict, namedtuple
 
-from common import Emulator, fail, machine_args, percentile, progress, spread
+from common import fail, machine_args, percentile, progress, spread
+from lib.emulator import Emulator
 from page import COLOURS, OTHER
 from results import Plot, Result, Table, at_most
 

@@ -20,8 +20,8 @@ import tempfile
 import time
 from collections import defaultdict, namedtuple
 
-from common import (command, fail, process_cpu_ns, progress, spread,
-                    use_processors)
+from common import command, fail, progress, spread, use_processors
+from lib.emulator import cpu_ns
 from page import bars
 from results import Result, Table, at_least
 
@@ -82,7 +82,7 @@ class Slices:
         wall_ns = time.monotonic_ns() - began_ns
         if not letters:
             self.fail_early()
-        cpu_ns = process_cpu_ns(self.process.pid)
+        cpu_ns = cpu_ns(self.process.pid)
         self.process.send_signal(signal.SIGSTOP)
         for letter in letters:
             # Letters that come together have no moment of their own.

@@ -2,7 +2,7 @@
 """A wall step of a day at 8192 Hz: how long until the guest is served again.
 
 The guest sends a letter for each periodic interrupt of the RTC.  A preloaded
-library (qtest/stock-faults/step-clock.c) sets the wall clock that the emulator
+library (qtest/preload/step-clock.c) sets the wall clock that the emulator
 sees.  The figure is the longest silence that begins within a moment of the
 step; a period, 0.12 ms, is the least that it can be.
 """
@@ -11,20 +11,21 @@ import select
 import socket
 import statistics
 import struct
-import subprocess
 import tempfile
 import time
 from collections import namedtuple
-from pathlib import Path
 
-from common import TOP, Emulator, fail, machine_args, progress
+from common import fail, machine_args, progress
+from lib.emulator import Emulator
+from lib.paths import BUILD
+from lib.preload import build_preload
 from page import bars
 from results import Result, Table, at_most
 
 DAY_NS = 24 * 3600 * 10 ** 9
 # The control is the same look without a step: what the host's load adds.
 CONTROL = 'no step'
-LIBRARY = 'step-clock.so'
+LIBRARY = 'step-clock'
 STEPS = {CONTROL: 0, 'a day forward': DAY_NS, 'a day back': -DAY_NS}
 GOAL_MS = 1.0
 RATE_8192 = 3
@@ -110,11 +111,8 @@ def longest(moments, stepped):
 def build_library(bench, folder):
     """In the lab it comes with the image: there is no compiler."""
     if bench.nested:
-        return bench.build / LIBRARY
-    library = Path(folder, LIBRARY)
-    subprocess.run(['cc', '-shared', '-fPIC', '-O2', '-o', library,
-                    TOP / 'qtest/stock-faults/step-clock.c'], check=True)
-    return library
+        return BUILD / f'{LIBRARY}.so'
+    return build_preload(folder, LIBRARY)
 
 
 def measure(bench, subject, library, repeats, bound_s):

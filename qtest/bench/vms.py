@@ -9,8 +9,8 @@ import time
 from collections import namedtuple
 from contextlib import ExitStack
 
-from common import (Emulator, fail, machine_args, process_cpu_ns, progress,
-                    pss_kib)
+from common import fail, machine_args, progress, pss_kib
+from lib.emulator import Emulator, cpu_ns
 from page import bars
 from results import Result, Table, at_most
 
@@ -38,11 +38,11 @@ def measure(bench, subject, count, seconds):
                 fail(f'{subject.name}, {count} VMs: {vm.stderr()}')
         start_s = time.monotonic() - began
         pids = [vm.process.pid for vm in vms]
-        start_cpu = sum(map(process_cpu_ns, pids))
+        start_cpu = sum(map(cpu_ns, pids))
         time.sleep(SETTLE_S)
-        before, then = sum(map(process_cpu_ns, pids)), time.monotonic()
+        before, then = sum(map(cpu_ns, pids)), time.monotonic()
         time.sleep(seconds)
-        cpu = sum(map(process_cpu_ns, pids)) - before
+        cpu = sum(map(cpu_ns, pids)) - before
         passed = time.monotonic() - then
         memory = sum(map(pss_kib, pids))
     return Cost(start_s, start_cpu / 1e9 / count, cpu / 1e6 / passed / count,

@@ -28,12 +28,12 @@ import time
 from collections import namedtuple
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "stock-faults")]
-import generator  # noqa: E402
-import machine  # noqa: E402
-from machine import Died, Hang, Machine  # noqa: E402
-from emulator import EmulatorError  # noqa: E402
+import generator
+from lib.emulator import EmulatorError, cpu_ns
+from lib.machine import NS, Machine
+from lib.paths import OBJ, OURS, STOCK
+from lib.qtest import ANSWER_S, Died, Hang
+from lib.tap import Tap
 
 # So many are in the sockets at once; the answers fit as well.
 BATCH = 400
@@ -69,8 +69,7 @@ class Side:
 
     def __init__(self, binary, source, variant, folder, number):
         self.disk = Path(folder) / f"{number}.qcow2"
-        qemu_img = Path(machine.OURS).resolve().parent / "qemu-img"
-        subprocess.run([qemu_img, "create", "-q", "-f", "qcow2", self.disk,
+        subprocess.run([OBJ / "qemu-img", "create", "-q", "-f", "qcow2", self.disk,
                         "64M"], check=True)
         self.m = Machine(binary, source, self._rtc(variant), args=[
             "-global", f"hpet.timers={variant.timers}",
@@ -120,15 +119,15 @@ class Side:
         return answers
 
     def _answer(self):
-        begin = machine.cpu_ns(self.m.pid)
+        begin = cpu_ns(self.m.pid)
 
         def check():
-            if machine.cpu_ns(self.m.pid) - begin > HANG_CPU_S * machine.NS:
+            if cpu_ns(self.m.pid) - begin > HANG_CPU_S * NS:
                 raise Hang(f"no answer after {HANG_CPU_S} s of processor time")
         edges = []
-        deadline = time.monotonic() + machine.ANSWER_S
+        deadline = time.monotonic() + ANSWER_S
         while True:
-            line = self.m.qtest._line(deadline, check)
+            line = self.m.qtest.line(deadline, check)
             if line.startswith("IRQ"):
                 edges.append(line)
             else:
@@ -296,7 +295,6 @@ def report(pairing, round_, difference):
     print(f"# replay: ./run check differential --seed {seed} --round {number} "
           f"--operations {pairing.operations} {pairing.name}")
     print(f"# machine: {round_.variant}")
-    print(f"# {difference}")
     ops = shrink(pairing, round_.variant,
                  round_.operations[:difference.at + 1], difference.failed)
     print(f"# {len(ops)} operations that show it:")
@@ -359,13 +357,13 @@ def run_pairing(tap, pairing, args):
         try:
             edges += play(pairing, round_.variant, round_.operations)
         except Difference as e:
-            tap.point(False, f"/differential/{pairing.name}: round {number}")
+            tap.point(f"/differential/{pairing.name}: round {number}", e)
             report(pairing, round_, e)
             return
         count += len(round_.operations)
     print(f"# {pairing.name}: {count} operations, {edges} edges in "
           f"{len(rounds)} rounds, {time.monotonic() - begin:.0f} s")
-    tap.point(True, f"/differential/{pairing.name}")
+    tap.point(f"/differential/{pairing.name}")
 
 
 def check_allowed(tap, pairing, args):
@@ -380,28 +378,15 @@ def check_allowed(tap, pairing, args):
             except Difference as e:
                 said = str(e)
                 break
-        print(f"# {entry.name}: {said or 'no difference'}")
-        tap.point(said is not None, f"/differential/allowed/{entry.name}: "
-                  f"{entry.patch}")
-
-
-class Tap:
-    """Prints points, counts what failed."""
-
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def point(self, good, name):
-        self.count += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.count} - {name}",
-              flush=True)
+        tap.say(f"{entry.name}: {said or 'no difference'}")
+        tap.point(f"/differential/allowed/{entry.name}: {entry.patch}",
+                  None if said else "stock and ours do not differ")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--qemu", default=machine.OURS)
-    parser.add_argument("--stock", default=machine.STOCK)
+    parser.add_argument("--qemu", default=OURS)
+    parser.add_argument("--stock", default=STOCK)
     parser.add_argument("--seed", type=int, default=1,
                         help="-1: a random one (default: %(default)s)")
     parser.add_argument("--round", type=int, help="only this round")
@@ -427,8 +412,7 @@ def main():
             run_pairing(tap, pairing, args)
     if "allowed" in wanted:
         check_allowed(tap, stock, args)
-    print(f"1..{tap.count}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -11,17 +11,16 @@ write to the RTC's ports and the HPET's registers for as long.
 
 import argparse
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-# ./run --base builds elsewhere; scripts/env.sh says where.
-BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
-SRC, OBJ = BUILD / "host-clock/src", BUILD / "host-clock/obj"
+from lib.ninja import BuildError, rebuild
+from lib.paths import BUILD, ROOT, SRC
+from lib.tap import Tap
+
 FULL = BUILD / "fuzz"
 UNIT = "tests/unit/test-host-clock"
 SHORT_S = 30
@@ -41,13 +40,6 @@ FIRMWARE = "-L /usr/share/qemu -L /usr/share/seabios"
 GCC_ONLY = ("-W", "-ftrivial", "-fzero-call", "-O2")
 
 
-def commands():
-    done = subprocess.run(["ninja", "-C", OBJ, "-t", "commands", UNIT],
-                          text=True, check=True, capture_output=True)
-    return [words for words in map(shlex.split, done.stdout.splitlines())
-            if "-o" in words]
-
-
 def clang(words):
     """The same command for clang"""
     start = next(n for n, word in enumerate(words) if word.startswith("-"))
@@ -56,32 +48,12 @@ def clang(words):
             *FLAGS]
 
 
-def run(words):
-    done = subprocess.run(words, cwd=OBJ, text=True, capture_output=True)
-    if done.returncode:
-        raise RuntimeError((done.stderr or done.stdout).strip()[-600:])
-
-
-def build(folder):
-    """The readings fuzzer: the unit test with another main file"""
-    exchanged = {}
-    for words in commands():
-        at = words.index("-o") + 1
-        output = words[at]
-        if "-c" in words and output.startswith(UNIT + ".p/"):
-            words[at] = exchanged[output] = \
-                str(folder / Path(output).name)
-            words[words.index("-MF") + 1] = words[at] + ".d"
-            if output.endswith("test-host-clock.c.o"):
-                words[-1] = str(ROOT / "qtest/fuzz/fuzz-host-clock.c")
-            compiled = clang(words)
-            if output.endswith("test-host-clock.c.o"):
-                compiled += ["-I" + str(ROOT / "qtest/unit"), "-I" + str(SRC)]
-            run(compiled)
-        elif output == UNIT:
-            words[at] = str(folder / "fuzz-host-clock")
-            run(clang([exchanged.get(word, word) for word in words]))
-    return folder / "fuzz-host-clock"
+def compiled(words):
+    """The unit test's main file is another one."""
+    if not words[-1].endswith("/test-host-clock.c"):
+        return clang(words)
+    return [*clang([*words[:-1], str(ROOT / "qtest/fuzz/fuzz-host-clock.c")]),
+            f"-I{ROOT / 'qtest/unit'}", f"-I{SRC}"]
 
 
 def fuzz(command, seconds, env=None, timeout_s=10):
@@ -128,11 +100,11 @@ def build_full():
 def points(minutes):
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         try:
-            program = build(Path(folder))
+            program = rebuild(UNIT, Path(folder), compiled, clang)
             # In simulated time libFuzzer cannot see an input hang.
             wrong = fuzz([program], minutes * 60 if minutes else SHORT_S,
                          timeout_s=0)
-        except RuntimeError as e:
+        except BuildError as e:
             wrong = f"it does not build: {e}"
         yield "/fuzz/readings", wrong
     if not minutes:
@@ -154,15 +126,9 @@ def main():
     if not shutil.which("clang"):
         print("1..0 # SKIP no clang: install clang and libclang-rt-dev")
         return 0
-    count = failed = 0
-    for name, wrong in points(args.minutes):
-        count += 1
-        failed += wrong is not None
-        message = f": {wrong}".replace("\n", " ") if wrong else ""
-        print(f"{'not ok' if wrong else 'ok'} {count} - {name}{message}",
-              flush=True)
-    print(f"1..{count}")
-    return 1 if failed else 0
+    tap = Tap()
+    tap.points(points(args.minutes))
+    return tap.end()
 
 
 if __name__ == "__main__":

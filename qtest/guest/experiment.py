@@ -10,7 +10,6 @@ it, with a smaller guest in it.
 """
 
 import argparse
-import importlib
 import itertools
 import os
 import signal
@@ -21,19 +20,18 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pairs
 import report
-from emulator import OURS, Emulator, EmulatorError, list_sources, stamp
 from judge import (CLASSIC, DATE, NONE, SYSTEM, ZONE_TZ, Result, Row,
                    count_checks, judge_clock, judge_hpet_rate, judge_seconds,
                    parse_time, row_name, skip_row, tolerance_text)
+from lib.emulator import Emulator, EmulatorError, stamp
+from lib.kernel import GetKernelError, kernel_folder
+from lib.paths import OURS, ROOT
+from lib.sources import list_sources
 from table import print_failures, print_table, print_tap
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path.append(str(ROOT / "qtest" / "lab"))
-import pairs        # noqa: E402
-
-get_kernel = importlib.import_module("get-kernel")
 
 # Bounds on waiting; they only matter when something is broken.
 START_S = 60    # until QMP answers: 0.1 s when idle
@@ -270,9 +268,9 @@ def main():
         # The stock emulator has no -clock: ask only when it is needed.
         listed = ({} if all(row.source == NONE for row in rows)
                   else list_sources(args.qemu))
-        kernel = get_kernel.kernel_folder()
+        kernel = kernel_folder()
         results = run_rows(rows, listed, kernel, args, say)
-    except (EmulatorError, get_kernel.GetKernelError, OSError) as e:
+    except (EmulatorError, GetKernelError, OSError) as e:
         sys.exit(f"experiment: {e}")
     except subprocess.CalledProcessError:
         sys.exit(1)     # it has said why

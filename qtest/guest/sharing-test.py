@@ -18,7 +18,10 @@ import time
 from collections import namedtuple
 from contextlib import ExitStack
 
-from emulator import OURS, Emulator, EmulatorError, list_sources, stamp
+from lib.emulator import Emulator, EmulatorError, stamp
+from lib.paths import OURS
+from lib.sources import list_sources
+from lib.tap import Tap
 
 NONE = "none"               # the emulator without -clock
 MANUAL = "manual"           # stands still until it is told to move
@@ -168,19 +171,6 @@ def run_source(binary, source):
         yield
 
 
-class Tap:
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def point(self, name, error=None, skip=None):
-        self.count += 1
-        self.failed += error is not None
-        print("not ok" if error else "ok", self.count, "-", name
-              + (f" # SKIP {skip}" if skip else ""), flush=True)
-        for line in str(error or "").splitlines():
-            print(f"# {line}", flush=True)
-
-
 def test_source(tap, binary, source, skip):
     names = points(source)
     if skip:
@@ -226,8 +216,7 @@ def main():
         sys.exit(f"sharing-test: {e}")
     except KeyboardInterrupt:
         sys.exit("sharing-test: interrupted")
-    print(f"1..{tap.count}")
-    sys.exit(1 if tap.failed else 0)
+    sys.exit(tap.end())
 
 
 if __name__ == "__main__":

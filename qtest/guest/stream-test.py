@@ -14,21 +14,17 @@ Last, each loads the file of the other, and says the same time.
 
 import argparse
 import json
-import os
-import socket
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from emulator import OURS, STOCK, Emulator, EmulatorError
+from lib.emulator import EmulatorError
+from lib.machine import Machine
+from lib.paths import OURS, STOCK
+from lib.tap import Tap
 
 DEVICES = "mc146818rtc", "hpet"
 BASE = "2006-06-17T16:01:21"
-# A state of a few hundred kilobytes is saved in well under a second.
-MIGRATE_S = 60
-# An emulator with nothing to boot answers in 0.1 s; two cores may be busy.
-START_S = 60
 
 # Periodic interrupts at 1024 Hz with update-ended ones; the HPET on, with
 # timer 0 periodic and timer 1 one-shot; then 1.23 s later, in two steps. No
@@ -50,57 +46,19 @@ clock_step 234567890
 """.strip().splitlines()
 
 
-class QTest:
-    """The few commands of QEMU's qtest protocol that are needed here."""
-
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(path)
-        self.file = self.sock.makefile("rw")
-
-    def command(self, line):
-        self.file.write(line + "\n")
-        self.file.flush()
-        while True:
-            answer = self.file.readline().split()
-            if not answer:
-                raise EmulatorError(f"qtest {line}: the emulator is gone")
-            if answer[0] == "OK":
-                return answer[1:]
-            if answer[0] != "IRQ":
-                raise EmulatorError(f"qtest {line}: {' '.join(answer)}")
-
-
-def machine_args(clock, extra=()):
-    return ["-machine", "pc", "-accel", "qtest", "-nodefaults",
-            "-rtc", f"base={BASE},clock={clock}", *extra]
-
-
-def migrated(vm, status):
-    deadline = time.monotonic() + MIGRATE_S
-    while True:
-        got = vm.qmp.command("query-migrate").get("status")
-        if got == status:
-            return
-        if got == "failed" or time.monotonic() > deadline:
-            raise EmulatorError(f"migration: {got}; {vm.stderr()}")
-        time.sleep(0.05)
+def rtc(clock):
+    return f"base={BASE},clock={clock}"
 
 
 def save(binary, clock, folder, name):
     """The stream of one emulator after ACCESSES."""
-    path = os.path.join(folder, name)
-    control = path + ".qtest"
-    with Emulator(binary, machine_args(clock, [
-            "-qtest", f"unix:{control},server=on,wait=off"])) as vm:
-        vm.qmp.open(START_S)
-        qtest = QTest(control)
-        for line in ACCESSES:
-            qtest.command(line)
-        vm.qmp.command("stop")
-        vm.qmp.command("migrate", {"uri": f"file:{path}"})
-        migrated(vm, "completed")
-    return Path(path)
+    path = Path(folder) / name
+    with Machine(binary, None, rtc(clock)) as m:
+        m.ask(*ACCESSES)
+        m.vm.qmp.command("stop")
+        m.vm.qmp.command("migrate", {"uri": f"file:{path}"})
+        m.vm.wait_migrated()
+    return path
 
 
 def description(stream):
@@ -113,12 +71,11 @@ def description(stream):
 def load(binary, clock, stream):
     """The RTC's time after loading a stream; the VM stays stopped. The
     clock that qtest moves is not in the stream, so it is BASE again."""
-    with Emulator(binary, machine_args(clock, ["-incoming", "defer"])) as vm:
-        vm.qmp.open(START_S)
-        vm.qmp.command("migrate-incoming", {"uri": f"file:{stream}"})
-        migrated(vm, "completed")
-        return vm.qmp.command("qom-get", {"path": "/machine",
-                                          "property": "rtc-time"})
+    with Machine(binary, None, rtc(clock), args=["-incoming", "defer"]) as m:
+        m.vm.qmp.command("migrate-incoming", {"uri": f"file:{stream}"})
+        m.vm.wait_migrated()
+        return m.vm.qmp.command("qom-get", {"path": "/machine",
+                                            "property": "rtc-time"})
 
 
 def section(stream, device):
@@ -165,23 +122,16 @@ def checks(ours, stock, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--qemu", default=OURS)
-    parser.add_argument("--stock",
-                        default=STOCK)
+    parser.add_argument("--stock", default=STOCK)
     args = parser.parse_args()
-    failed = count = 0
+    tap = Tap()
     with tempfile.TemporaryDirectory() as folder:
         try:
             for name, wrong in checks(str(args.qemu), str(args.stock), folder):
-                count += 1
-                failed += wrong is not None
-                print(f"{'not ok' if wrong else 'ok'} {count} /stream/{name}"
-                      f"{': ' + wrong if wrong else ''}", flush=True)
+                tap.point(f"/stream/{name}", wrong)
         except (EmulatorError, OSError, ValueError) as e:
-            count += 1
-            failed += 1
-            print(f"not ok {count} /stream/completed: {e}")
-    print(f"1..{count}")
-    return 1 if failed else 0
+            tap.point("/stream/completed", e)
+    return tap.end()
 
 
 if __name__ == "__main__":

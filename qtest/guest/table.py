@@ -4,6 +4,7 @@
 import time
 
 from judge import NONE, row_name
+from lib.tap import Tap
 
 
 def clock_text(seconds):
@@ -62,9 +63,11 @@ def print_failures(results, say):
 
 
 def print_tap(results):
-    checks = [(row_name(r.row), c) for r in results for c in r.checks]
-    for n, (name, check) in enumerate(checks, 1):
-        skip = f" # SKIP {check.detail}" if check.passed is None else ""
-        print("not ok" if check.passed is False else "ok", n,
-              f"- {name}: {check.name}{skip}")
-    print(f"1..{len(checks)}")
+    tap = Tap()
+    for result in results:
+        for check in result.checks:
+            bad = check.passed is False
+            tap.point(f"{row_name(result.row)}: {check.name}",
+                      check.detail if bad else None,
+                      check.detail if check.passed is None else None)
+    tap.end()

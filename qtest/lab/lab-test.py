@@ -14,13 +14,16 @@ import argparse
 import re
 import signal
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from image import EMULATOR, OBJ, Image, ImageError
-from lab import Emulator, EmulatorError, Lab, LabError, get_kernel
+from lib.emulator import Emulator, EmulatorError
+from lib.image import LAB_EMULATOR, Image, ImageError
+from lib.kernel import GetKernelError
+from lib.lab import Lab, LabError
+from lib.paths import OBJ
+from lib.tap import Tap
 
 UNIT = "tests/unit/test-host-clock"
 UNIT_SAMPLED = [f"tests/unit/test-host-clock-sampled{part}" for part in ("", "-rtc", "-alarm")]
@@ -94,27 +97,6 @@ BOOTS = [
 
 POINT = re.compile(r"(not )?ok \d+ ?-? ?([^#]*)(?:# *SKIP *(.*))?$")
 PLAN = re.compile(r"1\.\.(\d+)")
-
-
-class Tap:
-    """Test points of several threads."""
-
-    def __init__(self):
-        self.count = self.failed = 0
-        self.lock = threading.Lock()
-
-    def say(self, text):
-        with self.lock:
-            print(f"# {text}".rstrip(), flush=True)
-
-    def point(self, name, error=None, skip=None):
-        with self.lock:
-            self.count += 1
-            self.failed += error is not None
-            print("not ok" if error else "ok", self.count, "-", name
-                  + (f" # SKIP {skip}" if skip else ""), flush=True)
-            for line in str(error or "").splitlines():
-                print(f"#   {line}", flush=True)
 
 
 class Listener:
@@ -219,8 +201,7 @@ def run_boot(tap, boot):
                         done += 1
                 except LabError as e:
                     error = "\n".join([str(e), *lab.last_words()])
-    except (ImageError, EmulatorError, OSError,
-            get_kernel.GetKernelError) as e:
+    except (ImageError, EmulatorError, OSError, GetKernelError) as e:
         error = str(e)
     for program in boot.programs[done:]:
         tap.point(f"{boot.name}: {program.name()}: complete", "not reached")
@@ -252,8 +233,8 @@ def main():
         b.name for b in BOOTS}
     if unknown:
         parser.error(f"--boots: no boot '{unknown.pop()}'")
-    if not EMULATOR.exists():
-        parser.error(f"no emulator at {EMULATOR}: run './run build' first")
+    if not LAB_EMULATOR.exists():
+        parser.error(f"no emulator at {LAB_EMULATOR}: run './run build' first")
     # The way out on SIGTERM is that of Ctrl-C: no emulator stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     tap = Tap()
@@ -265,8 +246,7 @@ def main():
             pool.shutdown(wait=False, cancel_futures=True)
             Emulator.kill_all()
             raise
-    print(f"1..{tap.count}")
-    return 1 if tap.failed or not tap.count else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

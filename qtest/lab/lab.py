@@ -7,31 +7,17 @@ Run by itself it gives a shell in there. Leave with 'exit', or C-a x.
 """
 
 import argparse
-import importlib
 import os
-import re
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "qtest" / "guest"))
-
-from emulator import Emulator, EmulatorError     # noqa: E402
-from image import EMULATOR, OBJ, Image, ImageError      # noqa: E402
-
-get_kernel = importlib.import_module("get-kernel")
-
-# Our build unpacked (100 MB), and 64 emulators at a time.
-MEMORY_MB = 2048
-# Bounds on waiting; they only matter when something is broken.
-START_S = 60    # until QMP answers: 0.1 s when idle
-BOOT_S = 180    # until the first line of the init: 5 s when idle
-
-# What the kernel says when it is no longer to be trusted.
-KERNEL_BROKEN = re.compile(r"Kernel panic|BUG:|Oops|general protection")
+from lib.emulator import EmulatorError
+from lib.image import LAB_EMULATOR, Image, ImageError
+from lib.kernel import GetKernelError, kernel_folder
+from lib.lab import LabError, machine
+from lib.paths import OBJ
 
 BANNER = f"""
 This is the lab: Linux with /dev/rtc0 and /dev/hpet on an emulated PC.
@@ -55,98 +41,9 @@ setsid cttyhack sh
 """
 
 
-class LabError(Exception):
-    """The lab did not come up, or did not get to the end of its job."""
-
-
-def machine(kernel, initramfs, hpet=True, append="", extra=(), cpus=2):
-    """Arguments of the emulator that is the lab's hardware. clock=vm: that
-    somebody sets the clock of the real host must not show in there."""
-    return ["-no-user-config", "-nodefaults", "-display", "none",
-            "-no-reboot", "-accel", "tcg,thread=multi", "-smp", str(cpus),
-            "-m", str(MEMORY_MB), "-machine", "pc" if hpet else "pc,hpet=off",
-            "-rtc", "base=utc,clock=vm", *extra,
-            "-kernel", str(kernel / "vmlinux"), "-initrd", str(initramfs),
-            # panic=-1: a kernel that panics ends the run at once.
-            # mitigations: the lab has nobody to hide something from.
-            "-append", "console=ttyS0 quiet panic=-1 mitigations=off "
-            f"rdinit=/init {append}"]
-
-
-class Lab:
-    """One boot of the lab that runs a job; leaving the `with` ends it."""
-
-    def __init__(self, image, job, **hardware):
-        """job is a shell script, run by /lab/init with /lab/functions; its
-        output is what lines() gives. hardware goes to machine()."""
-        self.image, self.job, self.hardware = image, job, hardware
-
-    def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="lab-")
-        folder = Path(self.folder.name)
-        self.console = folder / "console"
-        self.image.write("/lab/job", self.job)
-        self.image.pack(folder / "initramfs")
-        self.vm = Emulator(str(EMULATOR), [
-            *machine(get_kernel.kernel_folder(), folder / "initramfs",
-                     **self.hardware),
-            "-serial", f"file:{self.console}"], serial=True)
-        self.began = time.monotonic()
-        return self
-
-    def __exit__(self, *_):
-        self.vm.close()
-        self.folder.cleanup()
-
-    def lines(self, deadline, silence_s):
-        """The lines of the job, as they come; deadline is monotonic, and no
-        line may keep us waiting for longer than silence_s. Ends when the job
-        has ended, and raises LabError when it does not get there."""
-        limit = min(deadline, time.monotonic() + BOOT_S)
-        up = False
-        while True:
-            line = self.next_line(limit, up)
-            if line == "@ done":
-                break
-            if line == "@ up":
-                up = True
-            else:
-                yield line
-            limit = min(deadline, time.monotonic() + silence_s)
-        broken = KERNEL_BROKEN.search(self.console_text())
-        if broken:
-            raise LabError(f"the lab's kernel said '{broken.group()}'")
-
-    def next_line(self, limit, up):
-        try:
-            got = self.vm.read_line(limit)
-        except EmulatorError as e:
-            took = time.monotonic() - self.began
-            raise LabError(f"no word from the lab, {took:.0f} s after its start"
-                           if up else "the lab did not boot in "
-                           f"{took:.0f} s") from e
-        if got is None:
-            broken = KERNEL_BROKEN.search(self.console_text())
-            raise LabError("the lab ended before its job did, "
-                           + (f"its kernel said '{broken.group()}'" if broken
-                              else f"emulator status {self.vm.process.wait()}"))
-        return got[1]
-
-    def console_text(self):
-        try:
-            return self.console.read_text(errors="replace")
-        except OSError:
-            return ""
-
-    def last_words(self):
-        """What to look at when the lab failed."""
-        return [*self.console_text().splitlines()[-30:], *self.vm.tail[-15:],
-                *self.vm.stderr().splitlines()[-10:]]
-
-
 def shell(args):
     """Become an interactive lab."""
-    kernel = get_kernel.kernel_folder()
+    kernel = kernel_folder()
     with Image() as image, tempfile.TemporaryDirectory(prefix="lab-") as name:
         image.add_build()
         image.write("/lab/banner", BANNER)
@@ -159,7 +56,7 @@ def shell(args):
         # 'shell' is no option of the kernel, which hands it to the init.
         words = machine(kernel, initramfs, hpet=not args.no_hpet, extra=extra,
                         append=f"{args.append} -- shell")
-        return subprocess.run([EMULATOR, *words]).returncode
+        return subprocess.run([LAB_EMULATOR, *words]).returncode
 
 
 def parse_args():
@@ -177,8 +74,8 @@ def parse_args():
     args = parser.parse_args()
     if args.hpet_timers is not None and not 3 <= args.hpet_timers <= 32:
         parser.error(f"--hpet-timers {args.hpet_timers}: 3 to 32")
-    if not os.access(EMULATOR, os.X_OK):
-        parser.error(f"no emulator at {EMULATOR}: run './run build' first")
+    if not os.access(LAB_EMULATOR, os.X_OK):
+        parser.error(f"no emulator at {LAB_EMULATOR}: run './run build' first")
     return args
 
 
@@ -186,8 +83,7 @@ def main():
     args = parse_args()
     try:
         return shell(args)
-    except (LabError, ImageError, EmulatorError, OSError,
-            get_kernel.GetKernelError) as e:
+    except (LabError, ImageError, EmulatorError, OSError, GetKernelError) as e:
         return f"lab: {e}"
     except KeyboardInterrupt:
         return "lab: interrupted"

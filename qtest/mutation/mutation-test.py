@@ -21,22 +21,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lib.ninja import BuildError, commands, run
+from lib.paths import EMULATOR, OBJ, SRC
+from lib.tap import Tap
 from mutants import MUTANTS
 
-ROOT = Path(__file__).resolve().parents[2]
-# ./run --base builds elsewhere; scripts/env.sh says where.
-BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
-SRC, OBJ = BUILD / "host-clock/src", BUILD / "host-clock/obj"
-EMULATOR = "qemu-system-x86_64"
 # What is chosen here takes seconds, a minute on a busy machine.
 BOUND_S = 90
-
-
-def commands(target):
-    """The commands that ninja would run to build a target"""
-    done = subprocess.run(["ninja", "-C", OBJ, "-t", "commands", target],
-                          text=True, check=True, capture_output=True)
-    return done.stdout.splitlines()
 
 
 def replace_option(words, option, value):
@@ -49,8 +40,7 @@ def replace_option(words, option, value):
 def compile_mutant(file, lines, text, folder):
     """(name of the object it stands for, mutant's object)"""
     wanted = str(SRC / file)
-    for line in lines:
-        words = shlex.split(line)
+    for words in lines:
         source = words[-1]
         if "-c" in words and os.path.realpath(OBJ / source) == \
            os.path.realpath(wanted):
@@ -66,15 +56,8 @@ def compile_mutant(file, lines, text, folder):
     words[-1] = str(changed)
     words[1:1] = []
     words.insert(words.index("-c"), f"-iquote{(SRC / file).parent}")
-    run(words, OBJ)
+    run(words)
     return original, folder / "mutant.o"
-
-
-def run(words, cwd):
-    done = subprocess.run(words, cwd=cwd, text=True, capture_output=True)
-    if done.returncode:
-        raise LookupError(f"{Path(words[0]).name} failed: "
-                          f"{(done.stderr or done.stdout).strip()[-600:]}")
 
 
 def link(target, lines, original, mutant, output, folder):
@@ -86,15 +69,14 @@ def link(target, lines, original, mutant, output, folder):
         words[words.index(original)] = str(mutant)
     else:
         words = in_archives(words, original, mutant, folder)
-    run(words, OBJ)
+    run(words)
 
 
 def link_command(target, lines):
     """Long ones are in a file, which ninja writes and removes again; what is
     in it is in build.ninja."""
-    if f"@{target}.rsp" not in lines[-1] and \
-       not any(f"@{target}.rsp" in line for line in lines):
-        return next(words for words in map(shlex.split, reversed(lines))
+    if not any(f"@{target}.rsp" in words for words in lines):
+        return next(words for words in reversed(lines)
                     if "-o" in words and words[words.index("-o") + 1] == target)
     done = subprocess.run(["ninja", "-C", OBJ, "-t", "compdb-targets", target],
                           text=True, capture_output=True)
@@ -123,7 +105,7 @@ def in_archives(words, original, mutant, folder):
                  for m in members]
         paths = [str(mutant) if p.endswith(original) else p for p in paths]
         copy = folder / archive.name
-        run(["ar", "crsT", copy, *paths], OBJ)
+        run(["ar", "crsT", copy, *paths])
         return words[:n] + [str(copy)] + words[n + 1:]
     raise LookupError(f"no archive and no object is {original}")
 
@@ -217,22 +199,20 @@ def main():
                      f"{' '.join(m.name for m in MUTANTS)}")
     chosen = [m for m in MUTANTS if m.name in args.mutants] or \
         [m for m in MUTANTS if args.full or "/unit/" in m.program]
-    print(f"1..{len(chosen)}", flush=True)
-    runner, bad = Runner(), 0
-    for n, mutant in enumerate(chosen, 1):
+    runner, tap = Runner(), Tap()
+    for mutant in chosen:
         error, failed = runner.clean_error(mutant), []
         with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
             try:
                 failed = [] if error else runner.kill(mutant, Path(folder))
-            except (LookupError, ValueError, OSError) as e:
+            except (BuildError, LookupError, ValueError, OSError) as e:
                 error = str(e)
-        bad += not failed
-        print(f"{'ok' if failed else 'not ok'} {n} - {mutant.name} in "
-              f"{mutant.file}: " + (f"noticed by {failed[0]}" if failed else
-                                    error.replace("\n", " ") if error else
-                                    f"not noticed by {mutant.tests}"),
-              flush=True)
-    return 1 if bad else 0
+        name = f"{mutant.name} in {mutant.file}"
+        if failed:
+            tap.point(f"{name}: noticed by {failed[0]}")
+        else:
+            tap.point(name, error or f"not noticed by {mutant.tests}")
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -20,13 +20,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "qtest/guest"))
-from emulator import link_firmware  # noqa: E402
+from lib.ninja import BuildError, rebuild
+from lib.paths import BUILD, OBJ, ROOT, SRC
+from lib.tap import Tap
 
-# ./run --base builds elsewhere; scripts/env.sh says where.
-BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
-SRC, OBJ = BUILD / "host-clock/src", BUILD / "host-clock/obj"
 FULL = BUILD / "sanitizers"
 ASAN = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
 # Seqlocks have fences, about which GCC warns.
@@ -34,6 +31,7 @@ TSAN = ["-fsanitize=thread", "-Wno-tsan", "-g"]
 # Ten times slower than without is usual; without, none takes five seconds.
 BOUND_S = 300
 QTESTS = "host-clock-fault-test", "host-clock-test", "hpet-test", "rtc-test"
+FIRMWARE = "usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"
 # What QEMU and GLib keep until the end is no leak of ours.
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS":
            "print_stacktrace=1", "TSAN_OPTIONS": "halt_on_error=1"}
@@ -43,36 +41,11 @@ def unit_tests():
     return sorted(path.stem for path in (ROOT / "qtest").rglob("test-*.c"))
 
 
-def ninja_commands(target):
-    done = subprocess.run(["ninja", "-C", OBJ, "-t", "commands", target],
-                          text=True, check=True, capture_output=True)
-    return [shlex.split(line) for line in done.stdout.splitlines()]
-
-
-def run(words):
-    done = subprocess.run(words, cwd=OBJ, text=True, capture_output=True)
-    if done.returncode:
-        raise RuntimeError((done.stderr or done.stdout).strip()[-800:])
-
-
 def build(name, flags, folder):
     """The test program, with flags, in folder"""
-    target = f"tests/unit/{name}"
-    exchanged = {}
-    for words in ninja_commands(target):
-        if "-o" not in words:
-            continue
-        at = words.index("-o") + 1
-        output = words[at]
-        if "-c" in words and output.startswith(f"{target}.p/"):
-            exchanged[output] = str(folder / output.replace("/", "_"))
-            words[at] = exchanged[output]
-            words[words.index("-MF") + 1] = exchanged[output] + ".d"
-            run([*words[:-2], *flags, *words[-2:]])
-        elif output == target:
-            words[at] = str(folder / name)
-            run([exchanged.get(word, word) for word in words] + flags)
-    return folder / name
+    return rebuild(f"tests/unit/{name}", folder,
+                   lambda words: [*words[:-2], *flags, *words[-2:]],
+                   lambda words: words + flags)
 
 
 def problem(command, env=None):
@@ -104,7 +77,7 @@ def unit_points():
                 place.mkdir(exist_ok=True)
                 try:
                     wrong = problem([build(name, flags, place), "--tap", "-k"])
-                except RuntimeError as e:
+                except BuildError as e:
                     wrong = f"it does not build: {e}"
                 yield f"/sanitizers/{kind}/{name}", wrong
 
@@ -114,6 +87,16 @@ def configure_command():
     status = (OBJ / "config.status").read_text()
     return shlex.split(re.search(r"exec (\S*configure.*?) *\"\$@\"", status,
                                  re.S)[1].replace("\\\n", " "))
+
+
+def link_firmware(obj):
+    """Where an emulator looks that was built in obj and is run there; as in
+    scripts/build-qemu.sh"""
+    for folder in FIRMWARE:
+        place = obj / "qemu-bundle" / folder
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.is_symlink():
+            place.symlink_to(f"/{folder}")
 
 
 def full_points():
@@ -147,15 +130,11 @@ def main():
     parser.add_argument("--full", action="store_true",
                         help="the emulator too, with its qtests")
     args = parser.parse_args()
-    count = failed = 0
-    for points in [unit_points()] + ([full_points()] if args.full else []):
-        for name, wrong in points:
-            count += 1
-            failed += wrong is not None
-            print(f"{'not ok' if wrong else 'ok'} {count} - {name}"
-                  f"{': ' + wrong if wrong else ''}", flush=True)
-    print(f"1..{count}")
-    return 1 if failed else 0
+    tap = Tap()
+    tap.points(unit_points())
+    if args.full:
+        tap.points(full_points())
+    return tap.end()
 
 
 if __name__ == "__main__":

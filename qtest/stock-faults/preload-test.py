@@ -16,9 +16,13 @@ import sys
 import tempfile
 import time
 
-import machine
-from machine import NS, Died, Hang, Machine
-from emulator import EmulatorError, list_sources
+from lib.emulator import EmulatorError
+from lib.machine import NS, Machine
+from lib.paths import OURS
+from lib.preload import build_preload
+from lib.qtest import Died, Hang
+from lib.sources import list_sources
+from lib.tap import Tap
 
 B, C = 0x0b, 0x0c
 AIE, DM, H24, AF = 0x20, 0x04, 0x02, 0x20
@@ -145,30 +149,23 @@ def cases():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--qemu", default=machine.OURS)
+    parser.add_argument("--qemu", default=OURS)
     parser.add_argument("--rounds", type=int, default=100)
     args = parser.parse_args()
     sources = list_sources(args.qemu)
-    failed = count = 0
+    tap = Tap()
     # ^C must not leave emulators behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="preload-") as folder:
-        libraries = {name: machine.build_preload(folder, name)
+        libraries = {name: build_preload(folder, name)
                      for name in ("step-clock", "no-timerfd")}
         for what, check, source, clock in cases():
-            count += 1
             name = f"/preload/{what}/{source}/{clock}"
             reason = sources[source].reason if source in sources else \
                 "this emulator does not have it"
-            if reason:
-                print(f"ok {count} - {name} # SKIP {reason}", flush=True)
-                continue
-            wrong = run(check, args, source, clock, libraries)
-            failed += wrong is not None
-            print(f"{'not ok' if wrong else 'ok'} {count} - {name}"
-                  f"{': ' + wrong if wrong else ''}", flush=True)
-    print(f"1..{count}")
-    return 1 if failed else 0
+            error = None if reason else run(check, args, source, clock, libraries)
+            tap.point(name, error, reason)
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -17,15 +17,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-import machine
-from emulator import list_sources
+from lib.machine import NS
+from lib.paths import BUILD, OURS, STOCK
+from lib.preload import build_preload
+from lib.sources import list_sources
+from lib.tap import Tap
 
-GUEST = machine.emulator.BUILD / "qtest/baremetal/read-clocks.elf"
+GUEST = BUILD / "qtest/baremetal/read-clocks.elf"
 # Two looks at the clocks, within 2 s of guest time
 OPTIONS, LINES = "times=2 gap=1", 5
 # A replay takes as long as its recording on this machine, 5 s when idle.
 BOUND_S = 180
-DAY_NS = 86_400 * machine.NS
+DAY_NS = 86_400 * NS
 
 
 def run(binary, args, env=None):
@@ -72,7 +75,7 @@ def check_icount(args, sources):
 
 
 def check_replay(args, folder):
-    later = {"LD_PRELOAD": str(machine.build_step_clock(folder)),
+    later = {"LD_PRELOAD": str(build_preload(folder, "step-clock")),
              "STEP_CLOCK_NS": str(DAY_NS)}
     for binary, who in ((args.stock, "stock"), (args.qemu, "default")):
         # Under clock=vm the date at the start is no input of the guest's that
@@ -93,21 +96,14 @@ def check_replay(args, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--qemu", default=machine.OURS)
-    parser.add_argument("--stock", default=machine.STOCK)
+    parser.add_argument("--qemu", default=OURS)
+    parser.add_argument("--stock", default=STOCK)
     args = parser.parse_args()
-    failed = count = 0
+    tap = Tap()
     with tempfile.TemporaryDirectory(prefix="replay-") as folder:
-        for checks in (check_icount(args, list_sources(args.qemu)),
-                       check_replay(args, folder)):
-            for name, wrong, missing in checks:
-                count += 1
-                failed += wrong is not None
-                print(f"{'not ok' if wrong else 'ok'} {count} - {name}"
-                      f"{': ' + wrong if wrong else ''}"
-                      f"{' # SKIP ' + missing if missing else ''}", flush=True)
-    print(f"1..{count}")
-    return 1 if failed else 0
+        tap.points(check_icount(args, list_sources(args.qemu)))
+        tap.points(check_replay(args, folder))
+    return tap.end()
 
 
 if __name__ == "__main__":

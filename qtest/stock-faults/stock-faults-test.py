@@ -18,9 +18,14 @@ import tempfile
 import time
 from collections import namedtuple
 
-import machine
-from machine import NS, Died, Hang, Machine
-from emulator import EmulatorError, list_sources
+from lib import machine
+from lib.emulator import EmulatorError, cpu_ns
+from lib.machine import NS, Machine
+from lib.paths import OURS, STOCK
+from lib.preload import build_preload
+from lib.qtest import Died, Hang
+from lib.sources import list_sources
+from lib.tap import Tap
 
 A, B, C = 0x0a, 0x0b, 0x0c
 PIE, UIE, DM, H24 = 0x40, 0x10, 0x04, 0x02
@@ -123,29 +128,18 @@ def late_periods(binary, m, source, folder):
     m.ask("clock_step 1000000")
     m.vm.qmp.command("stop")
     m.vm.qmp.command("migrate", {"uri": stream})
-    wait_migrated(m)
+    m.vm.wait_migrated()
     with Machine(binary, source, "base=utc,clock=vm",
                  args=["-incoming", "defer"]) as to:
         to.ask(f"clock_set {STALL_S * NS}")
         to.vm.qmp.command("migrate-incoming", {"uri": stream})
-        wait_migrated(to)
-        begin = machine.cpu_ns(to.pid)
+        to.vm.wait_migrated()
+        begin = cpu_ns(to.pid)
         to.vm.qmp.command("cont")
         to.cmos_read(C)
-        used_ms = (machine.cpu_ns(to.pid) - begin) / 1e6
+        used_ms = (cpu_ns(to.pid) - begin) / 1e6
     return f"{used_ms:.0f} ms of processor time" if used_ms > STALL_CPU_MS \
         else None
-
-
-def wait_migrated(m):
-    for _ in range(1000):
-        status = m.vm.qmp.command("query-migrate").get("status")
-        if status == "completed":
-            return
-        if status == "failed":
-            break
-        time.sleep(0.02)
-    raise EmulatorError(f"migration: {status}; {m.vm.stderr()}")
 
 
 def reinjection_hangs(m):
@@ -296,10 +290,10 @@ def updates_after_load(binary, m, source, folder):
     m.wait_flag(UF, WAIT_S)
     m.vm.qmp.command("stop")
     m.vm.qmp.command("migrate", {"uri": stream})
-    wait_migrated(m)
+    m.vm.wait_migrated()
     with Machine(binary, source, HOST, args=["-incoming", "defer"]) as to:
         to.vm.qmp.command("migrate-incoming", {"uri": stream})
-        wait_migrated(to)
+        to.vm.wait_migrated()
         to.vm.qmp.command("cont")
         to.cmos_read(C)
         return None if to.wait_flag(UF, WAIT_S) else f"none within {WAIT_S} s"
@@ -451,22 +445,9 @@ FAULTS = [
 ]
 
 
-# TAP
-
-class Tap:
-    """Prints points, counts what failed."""
-
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def point(self, good, name, directive=""):
-        self.count += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.count} - {name}"
-              f"{directive}", flush=True)
-
-    def skip(self, name, reason):
-        self.point(True, name, f" # SKIP {reason}")
+def report(tap, name, said, good):
+    """What was seen is of interest in any case."""
+    tap.point(f"{name}: {said}", None if good else "it should be otherwise")
 
 
 def look(fault, binary, source, step_clock):
@@ -487,13 +468,10 @@ def is_10_0(binary):
 def look_in_stock(tap, fault, binary, step_clock):
     name = f"/stock-faults/stock/{fault.name}"
     seen = look(fault, binary, None, step_clock)
-    if fault.of == (NEW if is_10_0(binary) else OLD):
-        tap.point(seen is None, f"{name}: " +
-                  (f"it is there: {seen}" if seen else
-                   f"it is not there, but in {fault.of}"))
-    else:
-        tap.point(seen is not None, f"{name}: " +
-                  (f"it is there: {seen}" if seen else "it is not there"))
+    elsewhere = fault.of == (NEW if is_10_0(binary) else OLD)
+    said = f"it is there: {seen}" if seen else \
+        "it is not there" + (f", but in {fault.of}" if elsewhere else "")
+    report(tap, name, said, bool(seen) != elsewhere)
 
 
 def look_in_ours(tap, fault, binary, source, step_clock):
@@ -502,8 +480,8 @@ def look_in_ours(tap, fault, binary, source, step_clock):
         seen = look(fault, binary, source, step_clock)
     except (Died, Hang, EmulatorError) as e:
         seen = f"{type(e).__name__} {e}"
-    tap.point(seen is None, f"{name}: " +
-              (f"it is there: {seen}" if seen else "it is not there"))
+    report(tap, name, f"it is there: {seen}" if seen else "it is not there",
+           not seen)
 
 
 def check_bad_date(tap, args):
@@ -515,9 +493,8 @@ def check_bad_date(tap, args):
                 said = "taken for %d-%02d-%02d" % m.date()[:3]
         except EmulatorError:
             said = None
-        tap.point((said is None) == right,
-                  f"/stock-faults/{name}/rtc/base-2006-13-40: "
-                  f"{said or 'refused'}")
+        report(tap, f"/stock-faults/{name}/rtc/base-2006-13-40",
+               said or "refused", (said is None) == right)
 
 
 def choose(names):
@@ -531,8 +508,8 @@ def choose(names):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--qemu", default=machine.OURS)
-    parser.add_argument("--stock", default=machine.STOCK)
+    parser.add_argument("--qemu", default=OURS)
+    parser.add_argument("--stock", default=STOCK)
     parser.add_argument("faults", nargs="*", metavar="FAULT",
                         help="the beginning of a fault's name")
     args = parser.parse_args()
@@ -543,18 +520,18 @@ def main():
     # ^C must not leave emulators behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="stock-faults-") as folder:
-        step_clock = machine.build_step_clock(folder)
+        step_clock = build_preload(folder, "step-clock")
         for fault in faults:
             look_in_stock(tap, fault, args.stock, step_clock)
             for source, missing in sources.items():
                 if missing and fault.where(source):
-                    tap.skip(f"/stock-faults/{source}/{fault.name}", missing)
+                    tap.point(f"/stock-faults/{source}/{fault.name}",
+                              skip=missing)
                 elif fault.where(source):
                     look_in_ours(tap, fault, args.qemu, source, step_clock)
         if not args.faults:
             check_bad_date(tap, args)
-    print(f"1..{tap.count}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

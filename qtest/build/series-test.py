@@ -6,18 +6,13 @@ Most run in a copy of the project with a made-up QEMU tree, as build-test.py
 does; the last ones compose the real series. Prints TAP; arguments choose tests.
 """
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-sys.dont_write_bytecode = True
-HERE = Path(__file__).resolve().parent
-spec = importlib.util.spec_from_file_location('build_test', HERE / 'build-test.py')
-build_test = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build_test)
+from lib.paths import ROOT
+from project import main
 
 CHECKPATCH = r'''#!/usr/bin/perl
 # Stands in for QEMU's: a line of nothing but "bad" is an error.
@@ -184,11 +179,11 @@ def test_quilt(project):
 def test_the_real_series(project):
     """Applies, passes checkpatch.pl, ends with the staged tree; Debian's too."""
     base = os.environ.get('HOST_CLOCK_BASE', '10.0')
-    done = subprocess.run([build_test.ROOT / 'run', 'series', '--base', base, '--verify',
+    done = subprocess.run([ROOT / 'run', 'series', '--base', base, '--verify',
                            '--no-build', '--quilt'], capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert '== the end is the staged tree' in done.stdout
 
 
 if __name__ == '__main__':
-    sys.exit(build_test.main(sys.argv[1:], globals()))
+    sys.exit(main(globals()))

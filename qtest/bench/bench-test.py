@@ -9,7 +9,6 @@ Whether goals are met is not asked here: a busy machine would decide.
 """
 import argparse
 import csv
-import os
 import re
 import statistics
 import subprocess
@@ -17,16 +16,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-ROOT = Path(__file__).resolve().parents[2]
+from lib.paths import ROOT, STOCK
+from lib.tap import Tap
+import periodic
+
 BENCH = ROOT / 'qtest/bench/bench.py'
-BUILD = Path(os.environ.get('HOST_CLOCK_BUILD') or ROOT / 'build')
 PARTS = ('reads', 'instructions', 'readings', 'periodic', 'idle', 'step',
          'vms', 'accuracy')
 # Under two minutes on an idle machine; this one may be anything.
 QUICK_S = 900
-sys.path.insert(0, str(BENCH.parent))
-import periodic  # noqa: E402
 
 
 def run(*args):
@@ -179,7 +177,7 @@ def test_bad_source(_quick):
 
 
 def test_stock_as_ours(_quick):
-    done = run('--qemu', BUILD / 'bin/qemu-system-x86_64-stock')
+    done = run('--qemu', STOCK)
     check(done.returncode == 1 and 'has no -clock' in done.stderr, done.stderr)
 
 
@@ -209,20 +207,12 @@ def main():
     args = parser.parse_args()
     paths = [word for name in ('qemu', 'stock') if getattr(args, name)
              for word in (f'--{name}', getattr(args, name))]
-    failed = 0
-    print(f'1..{len(TESTS)}')
+    tap = Tap()
     with tempfile.TemporaryDirectory() as folder:
         quick = run('--quick', '--report', folder, *paths), Path(folder)
-        for number, (name, test) in enumerate(TESTS.items(), 1):
-            try:
-                test(quick)
-                print(f'ok {number} {name}', flush=True)
-            except (AssertionError, OSError, KeyError, ValueError) as error:
-                failed += 1
-                print(f'not ok {number} {name}')
-                print(*(f'# {line}' for line in str(error).splitlines()),
-                      sep='\n', flush=True)
-    return failed > 0
+        for name, test in TESTS.items():
+            tap.attempt(name, test, quick)
+    return tap.end()
 
 
 if __name__ == '__main__':

@@ -1,6 +1,5 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Get Debian's kernel for the guests; print the folder it is in.
+"""Debian's kernel for the guests.
 
 The package is downloaded by apt (which checks its hash against the signed
 lists), unpacked and kept in the cache folder, never installed. The folder has
@@ -11,10 +10,9 @@ lists), unpacked and kept in the cache folder, never installed. The folder has
     modules    /lib/modules/VERSION, without the classes no test can use
     package    name and version
 
-Once there, no network is needed. --refresh looks for a newer one.
+Once there, no network is needed.
 """
 
-import argparse
 import fcntl
 import glob
 import lzma
@@ -176,7 +174,7 @@ def get(cache):
             shutil.rmtree(old, ignore_errors=True)
 
 
-def kernel_folder(refresh=False):
+def kernel_folder():
     """The folder of the kernel, fetched first if there is none."""
     cache = cache_dir()
     current = cache / "current"
@@ -185,24 +183,9 @@ def kernel_folder(refresh=False):
         # Two runs started together download once.
         with open(cache / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if refresh or not (current / "package").exists():
+            if not (current / "package").exists():
                 get(cache)
     except OSError as e:
         raise GetKernelError(f"{e.filename or cache}: {e.strerror}; the "
                              "kernel's cache moves with XDG_CACHE_HOME") from e
     return current.resolve()
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--refresh", action="store_true",
-                        help="look for a newer kernel")
-    args = parser.parse_args()
-    try:
-        print(kernel_folder(args.refresh))
-    except GetKernelError as e:
-        sys.exit(f"get-kernel: {e}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Start an emulator, speak QMP with it, read its serial line.
 
-Used by the tests of this folder, by the lab and by the bench.
-
     with Emulator(binary, ["-machine", "pc"], serial=True) as vm:
         vm.qmp.command("query-status")
         stamp, line = vm.read_line(time.monotonic() + 30)
@@ -22,13 +20,6 @@ import tempfile
 import threading
 import time
 from collections import namedtuple
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
-# ./run --base builds elsewhere; scripts/env.sh says where.
-BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
-OURS = BUILD / "bin" / "qemu-system-x86_64"
-STOCK = BUILD / "bin" / "qemu-system-x86_64-stock"
 
 # One moment on both of the host's clocks, taken as closely together as
 # Python can: wall is UTC since 1970, mono is CLOCK_MONOTONIC; seconds.
@@ -40,17 +31,10 @@ def stamp():
     return Stamp(time.time(), time.monotonic())
 
 
-FIRMWARE = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu")
-
-
-def link_firmware(obj):
-    """Where an emulator looks that was built in obj and is run there; as in
-    scripts/build-qemu.sh"""
-    for folder in FIRMWARE:
-        place = obj / "qemu-bundle" / folder
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.is_symlink():
-            place.symlink_to(f"/{folder}")
+def cpu_ns(pid):
+    """Processor time that all threads of a process have used."""
+    # The clock id that clock_getcpuclockid(3) makes of a process id.
+    return time.clock_gettime_ns((~pid << 3) | 2)
 
 
 class EmulatorError(Exception):
@@ -192,6 +176,17 @@ class Emulator:
             raise EmulatorError(f"still running {timeout} s after its end "
                                 "was expected") from e
 
+    def wait_migrated(self, timeout=60):
+        """Wait until a state is saved or loaded, a few hundred kilobytes."""
+        deadline = time.monotonic() + timeout
+        while True:
+            status = self.qmp.command("query-migrate").get("status")
+            if status == "completed":
+                return
+            if status == "failed" or time.monotonic() > deadline:
+                raise EmulatorError(f"migration: {status}; {self.stderr()}")
+            time.sleep(0.02)
+
     def kill(self):
         """SIGKILL: the one way to end it that it cannot refuse."""
         if self.alive():
@@ -214,26 +209,3 @@ class Emulator:
             running = list(cls._running)
         for vm in running:
             vm.kill()
-
-
-# One line of `-clock help`; reason is None where the source is available.
-Source = namedtuple("Source", "name description reason")
-
-
-def list_sources(binary):
-    """The sources that `-clock help` lists, by name, in its order."""
-    done = subprocess.run([binary, "-clock", "help"], text=True, timeout=60,
-                          capture_output=True, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        raise EmulatorError(f"'{binary} -clock help' failed: "
-                            f"{done.stderr.strip()}; the stock emulator has "
-                            "no -clock: test it with '--sources none'")
-    mark = "[not available:"
-    sources = {}
-    for line in done.stdout.splitlines():
-        name, _, text = line.strip().partition(" ")
-        text, _, reason = text.strip().partition(mark)
-        if name and not line.endswith(":"):     # a heading ends so
-            sources[name] = Source(name, text.strip(),
-                                   reason.strip().removesuffix("]") or None)
-    return sources

@@ -18,12 +18,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from .paths import BUILD, EMULATOR, OBJ
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-# ./run --base builds elsewhere; scripts/env.sh says where.
-BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
-OBJ = BUILD / "host-clock" / "obj"
-EMULATOR = OBJ / "qemu-system-x86_64"
+
+LAB_EMULATOR = OBJ / EMULATOR
 
 # What an emulator with -nodefaults reads: SeaBIOS, its loaders of kernels and
 # multiboot images, and the patch of the APIC for old Windows guests.
@@ -121,7 +120,7 @@ class Image:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         self.link("/usr/bin/env", "/bin/busybox")
         for name in ("init", "functions"):
-            self.add(HERE / name, f"/lab/{name}")
+            self.add(HERE / f"lab-{name}", f"/lab/{name}")
         self.link("/init", "/lab/init")
         self.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\n"
                    "nobody:x:65534:65534::/:/bin/sh\n")
@@ -140,15 +139,15 @@ class Image:
         for program in programs:
             if program.is_file():
                 self.add(program)
-        self.link(BUILD / "bin" / EMULATOR.name, EMULATOR)
-        self.link("/bin/qemu-system-x86_64", EMULATOR)
+        self.link(BUILD / "bin" / EMULATOR, LAB_EMULATOR)
+        self.link(f"/bin/{EMULATOR}", LAB_EMULATOR)
         self.link("/root/read-clocks.elf",
                   BUILD / "qtest/baremetal/read-clocks.elf")
 
     def add_emulator(self, obj):
         """An emulator that was built in obj, its modules, and the folder that
         stands for / to an emulator run in place."""
-        for program in (obj / EMULATOR.name, *obj.glob("accel-*.so"),
+        for program in (obj / EMULATOR, *obj.glob("accel-*.so"),
                         *obj.glob("hw-rtc-*.so")):
             self.add(program)
         bundle = obj / "qemu-bundle"

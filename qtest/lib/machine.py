@@ -4,120 +4,28 @@ the test moves: the host's wall clock as one emulator sees it (step-clock.c),
 qtest's clock, and the manual host clock.
 """
 
-import os
 import select
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections import namedtuple
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path.insert(0, str(ROOT / "qtest/guest"))
-import emulator  # noqa: E402
-from emulator import Emulator, EmulatorError  # noqa: E402
+from .emulator import Emulator, EmulatorError, cpu_ns
+from .qtest import ANSWER_S, Died, Hang, QTest, enlarge
 
 NS = 1_000_000_000
-OURS, STOCK = str(emulator.OURS), str(emulator.STOCK)
 
 HPET = 0xfed00000
 HPET_CONFIG, HPET_STATUS, HPET_COUNTER = 0x010, 0x020, 0x0f0
 
 # An emulator with nothing to boot answers in 0.1 s; two cores may be busy.
 START_S = 60
-# Nothing here takes longer, unless the emulator hangs; see ask().
-ANSWER_S = 60
-# linux/socket.h; Python has no name for it. Root only.
-SO_SNDBUFFORCE, SEND_BYTES = 32, 16 << 20
 # The wall time with which the manual clock starts
 MANUAL_WALL = "2026-03-01T12:00:00"
 MANUAL_WALL_S = 1772366400
 
 Date = namedtuple("Date", "year month day hour minute second")
-
-
-class Hang(Exception):
-    """The emulator used the processor instead of answering."""
-
-
-class Died(Exception):
-    """The emulator has ended."""
-
-
-def build_preload(folder, name):
-    """Compile name.c to be preloaded; returns the library's path."""
-    library = Path(folder) / f"{name}.so"
-    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O2",
-                    "-o", library, HERE / f"{name}.c"], check=True)
-    return library
-
-
-def build_step_clock(folder):
-    return build_preload(folder, "step-clock")
-
-
-def cpu_ns(pid):
-    """Processor time that all threads of a process have used."""
-    # The clock id that clock_getcpuclockid(3) makes of a process id.
-    return time.clock_gettime_ns((~pid << 3) | 2)
-
-
-def enlarge(sock):
-    """Room for what a socket sends while nobody reads: an emulator that is
-    asked something over QMP may first have thousands of interrupts to tell."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BYTES)
-    except OSError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-
-
-class QTest:
-    """QEMU's qtest protocol on a connected socket."""
-
-    def __init__(self, sock):
-        self.sock = sock
-        self.irqs = []          # (line, level), in the order of their coming
-        self._buffer = b""
-
-    def ask(self, lines, check=lambda: None):
-        """Send all lines at once, return one answer for each. Calls check
-        twice a second while there is none."""
-        self.sock.sendall("".join(line + "\n" for line in lines).encode())
-        answers = []
-        deadline = time.monotonic() + ANSWER_S
-        while len(answers) < len(lines):
-            words = self._line(deadline, check).split()
-            if words[0] == "IRQ":
-                self.irqs.append((int(words[2]), words[1] == "raise"))
-            elif words[0] in ("OK", "FAIL"):
-                answers.append(words)
-            else:
-                raise EmulatorError(f"qtest: {' '.join(words)}")
-        return answers
-
-    def _line(self, deadline, check):
-        while b"\n" not in self._buffer:
-            if select.select([self.sock], [], [], 0.02)[0]:
-                self._receive()
-            else:
-                check()
-            if time.monotonic() > deadline:
-                raise Hang(f"no answer in {ANSWER_S} s")
-        line, self._buffer = self._buffer.split(b"\n", 1)
-        return line.decode()
-
-    def _receive(self):
-        try:
-            chunk = self.sock.recv(1 << 16)
-        except OSError:
-            chunk = b""
-        if not chunk:
-            raise Died
-        self._buffer += chunk
 
 
 class Machine:

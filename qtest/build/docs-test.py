@@ -19,14 +19,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / 'scripts'))
-import book  # noqa: E402
-import tree  # noqa: E402
+from lib.paths import EMULATOR, OBJ, OURS, ROOT
+from lib.tap import Tap
+import book
 
 # With a monitor of its own, or help, a command needs nothing from us.
-EMULATOR = r'''#!/bin/bash
+WRAPPER = r'''#!/bin/bash
 for arg; do
     case $arg in
     help | -monitor | -qmp | --version) exec {qemu} "$@" ;;
@@ -108,10 +106,10 @@ def make_sandbox(folder):
     """A folder with ./run, and programs that are those we built."""
     programs = folder / '.bin'
     programs.mkdir()
-    qemu = shlex.quote(str(tree.BUILD / 'bin' / 'qemu-system-x86_64'))
-    (programs / 'qemu-system-x86_64').write_text(EMULATOR.format(qemu=qemu))
-    (programs / 'qemu-system-x86_64').chmod(0o755)
-    (programs / 'qemu-img').symlink_to(tree.BUILD / 'host-clock' / 'obj' / 'qemu-img')
+    qemu = shlex.quote(str(OURS))
+    (programs / EMULATOR).write_text(WRAPPER.format(qemu=qemu))
+    (programs / EMULATOR).chmod(0o755)
+    (programs / 'qemu-img').symlink_to(OBJ / 'qemu-img')
     (folder / 'run').symlink_to(ROOT / 'run')
     return {**os.environ, 'PATH': f'{programs}:{os.environ["PATH"]}'}
 
@@ -199,18 +197,10 @@ def points(chosen):
 
 
 def main(chosen):
-    failed = number = 0
-    for number, (name, reason, run) in enumerate(points(chosen), 1):
-        if reason:
-            print(f'ok {number} {name} # SKIP {reason}', flush=True)
-            continue
-        message = run()
-        failed += bool(message)
-        print(f'{"not ok" if message else "ok"} {number} {name}', flush=True)
-        for line in str(message or '').splitlines():
-            print('#', line)
-    print(f'1..{number}')
-    return failed > 0
+    tap = Tap()
+    for name, reason, run in points(chosen):
+        tap.point(name, None if reason else run(), reason)
+    return tap.end()
 
 
 if __name__ == '__main__':

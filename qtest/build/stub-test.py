@@ -14,15 +14,10 @@ import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-sys.dont_write_bytecode = True
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / 'scripts'))
-import tree  # noqa: E402
+from lib.paths import EMULATOR, OBJ, ROOT
+from lib.tap import Tap
 
-OBJ = tree.BUILD / 'host-clock' / 'obj'
-EMULATOR = 'qemu-system-x86_64'
 STUB = f'no-watch/{EMULATOR}'
 WATCH = 'host-clock-os-watch'
 TESTS = (('host-clock-manual-test', '/x86_64'), ('host-clock-options-test', '/x86_64'),
@@ -55,16 +50,16 @@ def build():
 
 
 def points(test):
-    """[(passed, line)] of the tests of one program below one path."""
+    """[(line, error)] of the tests of one program below one path."""
     name, prefix = test
     done = subprocess.run([ROOT / 'scripts' / 'run-in-qemu.sh', f'tests/qtest/{name}', '-r', prefix],
                           env={**os.environ, 'HOST_CLOCK_EMULATOR': f'./{STUB}'},
                           stdout=subprocess.PIPE, text=True, check=False)
     found = re.findall(r'^(ok|not ok) \d+ (.*)$', done.stdout, re.M)
-    result = [(word == 'ok', text) for word, text in found]
+    result = [(text, word != 'ok' and 'see above') for word, text in found]
     plan = re.search(r'^1\.\.(\d+)', done.stdout, re.M)
     if not plan or int(plan[1]) != len(found):
-        result.append((False, f'{name} {prefix}: ended with status {done.returncode}'))
+        result.append((f'{name} {prefix}', f'ended with status {done.returncode}'))
     return result
 
 
@@ -76,23 +71,14 @@ def has_no_watch():
 
 
 def main():
-    number = failed = 0
-
-    def point(passed, text):
-        nonlocal number, failed
-        number += 1
-        failed += not passed
-        print(f'{"ok" if passed else "not ok"} {number} {text}', flush=True)
-
+    tap = Tap()
     build()
-    point(has_no_watch(), 'the emulator has the stub')
+    tap.point('the emulator has the stub', None if has_no_watch() else 'it watches the clock')
     # They mostly wait, so all at a time.
     with ThreadPoolExecutor(len(TESTS)) as pool:
         for result in pool.map(points, TESTS):
-            for passed, text in result:
-                point(passed, text)
-    print(f'1..{number}')
-    return failed > 0
+            tap.points(result)
+    return tap.end()
 
 
 sys.exit(main())

@@ -14,11 +14,13 @@ import shlex
 import time
 from dataclasses import dataclass, field
 
-from image import BUILD, EMULATOR, Image, ImageError
 from judge import (LAB, NONE, ZONE_TZ, Result, judge_clock, judge_hpet_rate,
                    judge_seconds, parse_time, row_name)
-from lab import EmulatorError, Lab, LabError, get_kernel
-from emulator import Stamp
+from lib.emulator import EmulatorError, Stamp
+from lib.image import LAB_EMULATOR, Image, ImageError
+from lib.kernel import GetKernelError
+from lib.lab import Lab, LabError
+from lib.paths import BUILD
 
 GUEST = BUILD / "qtest" / "baremetal" / "read-clocks.elf"
 # Seven new seconds, not four as in the other rows: emulated twice over, a guest
@@ -159,8 +161,8 @@ def emulator_in_lab(image, binary, files):
     """Bring the emulator of the experiment into the lab; its path there."""
     for name in files:
         image.add(name)
-    if os.path.realpath(binary) == str(EMULATOR):
-        return str(EMULATOR)
+    if os.path.realpath(binary) == str(LAB_EMULATOR):
+        return str(LAB_EMULATOR)
     image.add(binary)       # a script that runs ours
     return os.path.abspath(binary)
 
@@ -194,7 +196,7 @@ def run_rows(rows, binary, files, say):
     try:
         run(results, binary, files, say)
     except (LabError, ImageError, EmulatorError, OSError, ValueError,
-            get_kernel.GetKernelError) as e:
+            GetKernelError) as e:
         for result in results:
             if not result.checks:
                 result.fail(f"the lab: {e}", check_names(result.row))
