@@ -14,6 +14,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/visitor.h"
 #include "block/aio.h"
 #include "qemu/ctype.h"
 #include "qemu/cutils.h"
@@ -320,6 +321,20 @@ static void set_alarm(Object *obj, int value, Error **errp)
     }
 }
 
+static void get_alarm_hz(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &HOST_CLOCK_SAMPLED(obj)->alarm_hz, errp);
+}
+
+static void set_alarm_hz(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    if (host_clock_sampled_may_set(obj, name, errp)) {
+        visit_type_uint32(v, name, &HOST_CLOCK_SAMPLED(obj)->alarm_hz, errp);
+    }
+}
+
 static const char *sampled_alarm_name(HostClock *hc)
 {
     return HOST_CLOCK_SAMPLED(hc)->alarm_ready ? "device interrupts" :
@@ -349,14 +364,14 @@ void host_clock_sampled_dev_class_init(HostClockClass *k)
                                    set_alarm);
     object_class_property_set_description(oc, "alarm",
         "what wakes QEMU up: its main loop, or the device's interrupts");
+    object_class_property_add(oc, "alarm-hz", "uint32", get_alarm_hz,
+                              set_alarm_hz, NULL, NULL);
+    object_class_property_set_description(oc, "alarm-hz",
+        "interrupts a second with alarm=device");
 }
 
 void host_clock_sampled_dev_init(HostClockSampled *s)
 {
     s->fd = -1;
     s->alarm_hz = 1024;
-    object_property_add_uint32_ptr(OBJECT(s), "alarm-hz", &s->alarm_hz,
-                                   OBJ_PROP_FLAG_READWRITE);
-    object_property_set_description(OBJECT(s), "alarm-hz",
-        "interrupts a second with alarm=device");
 }

@@ -197,6 +197,7 @@ static void test_object_help(void)
     g_assert_cmpstr(err, ==, "");
     g_assert_nonnull(strstr(properties, "utc=<OnOffAuto>"));
     g_assert_nonnull(strstr(properties, "device=<string>"));
+    g_assert_nonnull(strstr(properties, "alarm-hz=<uint32>"));
 }
 
 /* Good input */
