@@ -34,10 +34,7 @@ def sphinx(*args, **env):
 def gather(folder):
     """The pages at the places that they have in QEMU, and what they quote."""
     shutil.rmtree(folder, ignore_errors=True)
-    for name in ('docs', 'hw-rtc', 'plugin', 'qtest', 'scripts'):     # pages link to sources
-        if (tree.ROOT / name).is_dir():
-            shutil.copytree(tree.ROOT / name, folder / name,
-                            ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copytree(DOCS, folder / 'docs')
     for to, source in tree.tree_map().items():
         (folder / to).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / to)

@@ -50,7 +50,7 @@ class Block:
                 self.commands[-1][1].append(row.strip())
 
 
-def blocks_of_rst(path):
+def blocks_of(path):
     lines = path.read_text().splitlines()
     reason = None
     for number, line in enumerate(lines):
@@ -74,17 +74,8 @@ def indented(lines):
     return found
 
 
-def blocks_of_markdown(path):
-    """A fenced block of commands."""
-    text = path.read_text()
-    for match in re.finditer(r'^```console\n(.*?)^```', text, re.M | re.S):
-        line = text[:match.start()].count('\n') + 1
-        yield Block(path.name, line, None, match[1].splitlines())
-
-
 def pages():
     yield from sorted(book.DOCS.glob('*.rst'))
-    yield from sorted(book.DOCS.glob('*.md'))
     yield from sorted((ROOT / 'hw-rtc').glob('*.rst'))
 
 
@@ -189,8 +180,7 @@ def points(chosen):
         # Later commands of a page use what earlier ones made.
         folder = tempfile.TemporaryDirectory(prefix='host-clock-docs.')
         env = make_sandbox(Path(folder.name))
-        blocks = blocks_of_rst(page) if page.suffix == '.rst' else blocks_of_markdown(page)
-        for block in blocks:
+        for block in blocks_of(page):
             yield (f'{block.name}: {block.commands[0][0][:60] if block.commands else "empty"}',
                    block.reason, lambda b=block, f=folder, e=env: run_block(b, f.name, e))
         folder.cleanup()
