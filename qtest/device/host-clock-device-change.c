@@ -1,6 +1,6 @@
 /*
- * The host clocks that open devices: what happens when the device is busy, gone,
- * or set
+ * The host clocks that open devices: what happens when the device is busy,
+ * gone, or set
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

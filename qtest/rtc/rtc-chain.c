@@ -1,5 +1,6 @@
 /*
- * QTest testcase for the mc146818rtc: the divider chain, and the flags that it sets
+ * QTest testcase for the mc146818rtc: the divider chain, and the flags
+ * that it sets
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

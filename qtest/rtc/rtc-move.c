@@ -1,6 +1,6 @@
 /*
- * QTest testcase for the mc146818rtc: where its time begins, and where it goes on
- * after a migration
+ * QTest testcase for the mc146818rtc: where its time begins, and where it
+ * goes on after a migration
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
