@@ -9,7 +9,7 @@
 
 #include "qemu/osdep.h"
 #include "host-clock-counters.h"
-#include "host-clock-suite.h"
+#include "host-clock-cells.h"
 #include "qobject/qdict.h"
 
 /* Any value with the two highest bits set matches everything. */

@@ -8,7 +8,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "host-clock-suite.h"
+#include "host-clock-cells.h"
 #include "qobject/qdict.h"
 
 #define BASE_DATE       "2006-06-17T16:01:21"

@@ -8,7 +8,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "host-clock-suite.h"
+#include "host-clock-cells.h"
 #include "hw/timer/hpet.h"
 
 /* Long enough that a busy host can tell an early match from a late one */

@@ -10,7 +10,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "host-clock-suite.h"
+#include "host-clock-cells.h"
 #include "qobject/qdict.h"
 
 #define HOUR_S          3600

@@ -11,7 +11,7 @@
 
 #include "qemu/osdep.h"
 #include "host-clock-counters.h"
-#include "host-clock-suite.h"
+#include "host-clock-cells.h"
 #include "hw/timer/hpet.h"
 
 /* Running */

@@ -8,7 +8,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "host-clock-suite.h"
+#include "host-clock-cells.h"
 
 /* How long a rate is counted, and how long if that takes long */
 #define COUNT_S         10

@@ -12,7 +12,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "host-clock-suite.h"
+#include "host-clock-cells.h"
 #include "qobject/qdict.h"
 
 #include <sys/timex.h>

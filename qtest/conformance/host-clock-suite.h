@@ -34,27 +34,6 @@ typedef void CellTest(Cell *cell);
 /* At /host-clock/<source>/<setting>/<name> */
 void add_test(Cell *cell, const char *name, CellTest *fn);
 
-/* host-clock-dates.c */
-void add_date_tests(Cell *cell);
-/* host-clock-run.c */
-void add_run_tests(Cell *cell);
-/* host-clock-update.c */
-void add_update_tests(Cell *cell);
-/* host-clock-periodic.c */
-void add_periodic_tests(Cell *cell);
-/* host-clock-alarm.c */
-void add_alarm_tests(Cell *cell);
-/* host-clock-hpet.c */
-void add_hpet_tests(Cell *cell);
-/* host-clock-one-time.c */
-void add_one_time_tests(Cell *cell);
-/* host-clock-step.c */
-void add_step_tests(Cell *cell);
-/* host-clock-load.c */
-void add_load_tests(Cell *cell);
-/* host-clock-move.c */
-void add_move_tests(Cell *cell);
-
 bool cell_is_manual(Cell *cell);
 
 VM *cell_start(Cell *cell, const char *base, const char *args);
@@ -64,6 +43,9 @@ VM *cell_start(Cell *cell, const char *base, const char *args);
  * most of them.  Each sets what it relies on.
  */
 VM *cell_vm(Cell *cell);
+
+/* End it. */
+void cell_vm_quit(void);
 
 #define assert_between(n, low, high) \
     do { \

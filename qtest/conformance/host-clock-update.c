@@ -9,7 +9,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "host-clock-suite.h"
+#include "host-clock-cells.h"
 
 /* 8 cycles of 32768 Hz are 244140.6 ns. */
 #define UIP_NS          244140

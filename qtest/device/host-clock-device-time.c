@@ -7,50 +7,11 @@
 
 #include "qemu/osdep.h"
 #include <math.h>
-#include "host-clock-device.h"
+#include "host-clock-device-tests.h"
 #include "qobject/qjson.h"
 #include "qobject/qlist.h"
 
-/* A difference that is known to lie within an interval */
-#define MS_TEXT         "%+.3f ms +- %.3f ms"
-
-static double middle_ms(Span s)
-{
-    return (s.lo + s.hi) / 2e6;
-}
-
-static double half_ms(Span s)
-{
-    return (s.hi - s.lo) / 2e6;
-}
-
 /* Accuracy */
-
-Span drift(Kind *kind, const Look *from, const Look *to, int64_t *limit_ns)
-{
-    int64_t moved = to->mono_ns - from->mono_ns;
-    Span gone = span_since(from->at, to->at);
-
-    *limit_ns = from->error_ns + to->error_ns +
-                gone.hi / 1000000 * reference_crystal_ppm(kind->source);
-    return (Span) { moved - gone.hi, moved - gone.lo };
-}
-
-bool check_drift(Kind *kind, const char *what, const Look *from,
-                 const Look *to)
-{
-    int64_t limit;
-    Span d = drift(kind, from, to, &limit);
-
-    /* Wrong is what no instant within the look explains. */
-    if (d.lo > limit || d.hi < -limit) {
-        g_test_message("%s: off by " MS_TEXT ", allowed %.3f ms", what,
-                       middle_ms(d), half_ms(d), limit / 1e6);
-        g_test_fail();
-        return false;
-    }
-    return true;
-}
 
 /* How far wall_ns is from the RTC, whose second @utc_s began at @edge */
 static Span wall_error(const Look *look, int64_t utc_s, Span edge)
@@ -407,21 +368,6 @@ static int count_periods(VM *vm, int64_t ns)
         n += !!(cmos_read(vm, RTC_REG_C) & REG_C_PF);
     }
     return n;
-}
-
-/* The last comparator is not taken: other VMs need one to start. */
-const char *expected_alarm(Kind *kind)
-{
-    int fds[HPET_COMPARATORS], n, all;
-
-    if (!is_hpet(kind)) {
-        return "device interrupts";
-    }
-    all = n = reference_occupy(kind->device, fds);
-    while (n) {
-        close(fds[--n]);
-    }
-    return all > 1 ? "device interrupts" : "main loop";
 }
 
 static void check_alarm_name(Kind *kind, VM *vm)

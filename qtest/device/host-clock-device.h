@@ -35,12 +35,6 @@ typedef struct Kind {
 /* Print a line that the lab shows even if all is well. */
 void figure(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 
-/* host-clock-device-time.c: how well time is kept */
-void test_accuracy(Kind *kind);
-void test_share(Kind *kind);
-void test_stopped(Kind *kind);
-void test_alarm(Kind *kind);
-
 /* What wakes QEMU up with alarm=device; the last comparator is for others */
 const char *expected_alarm(Kind *kind);
 
@@ -52,5 +46,23 @@ Span drift(Kind *kind, const Look *from, const Look *to, int64_t *limit_ns);
 /* The same, checked */
 bool check_drift(Kind *kind, const char *what, const Look *from,
                  const Look *to);
+
+/* A difference that is known to lie within an interval */
+#define MS_TEXT         "%+.3f ms +- %.3f ms"
+
+double middle_ms(Span s);
+double half_ms(Span s);
+
+/* Check that a text has a word in it. */
+void assert_says(const char *text, const char *word);
+
+/* A string of query-host-clocks, to be freed; NULL if it is absent */
+char *member(Process *p, const char *id, const char *name);
+
+/* Check that a clock runs, and at the right rate. */
+void check_running(Kind *kind, Process *p, const char *id);
+
+/* Open it as sources do; -1, with the test failed, if it cannot be opened. */
+int open_device(Kind *kind);
 
 #endif

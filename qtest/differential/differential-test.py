@@ -8,8 +8,8 @@ Port and MMIO accesses to RTC and HPET, time, stop and cont, reset and snapshots
 go to both emulators of a pairing, and every read and every edge of an interrupt
 line of the I/O APIC has to be the same:
 
-  stock    stock QEMU and ours without -clock, but for what generator.ALLOWED
-           lists; all time is qtest's
+  stock    stock QEMU and ours without -clock, but for what ALLOWED has;
+           all time is qtest's
   manual   ours on the manual clock and ours on qtest's clock
   allowed  each entry of that list: without it, stock and ours do differ
 
@@ -29,6 +29,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import generator
+from allowed import ALLOWED
 from lib.emulator import EmulatorError, cpu_ns
 from lib.machine import NS, Machine
 from lib.paths import OBJ, OURS, STOCK
@@ -315,7 +316,7 @@ Pairing = namedtuple("Pairing", "name sides avoid grid_share manual operations")
 def allowed():
     """The entries of the list that are about this base"""
     base = os.environ.get("HOST_CLOCK_BASE", "10.0")
-    return [a for a in generator.ALLOWED if a.base in (None, base)]
+    return [a for a in ALLOWED if a.base in (None, base)]
 
 
 def pairings(args):

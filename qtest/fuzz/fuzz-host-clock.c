@@ -11,12 +11,8 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/module.h"
-#include "hw/rtc/host-clock-internal.h"
+#include "host-clock-core-test.h"
 #include "hw/rtc/host-clock-sampler.h"
-#include "host-clock-sim.h"
-
-#define TYPE_ANY HOST_CLOCK_PREFIX "any"
 
 typedef struct Action {
     uint8_t what;
@@ -24,10 +20,7 @@ typedef struct Action {
     int64_t a, b;
 } QEMU_PACKED Action;
 
-static struct {
-    int64_t mono_ns, wall_ns, error_ns;
-    int64_t sleep_ns;
-} any;
+static int64_t sleep_ns;
 
 /* The machine's clock is chosen for good, so there is one for all inputs. */
 static HostClock *machine;
@@ -36,43 +29,10 @@ static int64_t due_ns[HOST_CLOCK_VIEW_TYPE__MAX];
 static HostClockSampler sampler;
 static int64_t last_ns[HOST_CLOCK_VIEW_TYPE__MAX], last_sampled_ns;
 
-static int64_t any_mono_ns(HostClock *hc)
-{
-    return any.mono_ns;
-}
-
-static void any_pair(HostClock *hc, HostClockReading *r)
-{
-    r->mono_ns = any.mono_ns;
-    r->wall_ns = any.wall_ns;
-    r->error_ns = any.error_ns;
-}
-
 /* 1: no sooner than a source that stands still can be looked at again */
 static int64_t any_sleep_ns(HostClock *hc, int64_t delta_ns)
 {
-    return any.sleep_ns ? MAX(any.sleep_ns, -1) : MAX(delta_ns, 1);
-}
-
-static void any_class_init(ObjectClass *oc, HostClockClassData data)
-{
-    HostClockClass *k = HOST_CLOCK_CLASS(oc);
-
-    k->description = "fuzzer";
-    k->mono_ns = any_mono_ns;
-    k->pair = any_pair;
-    k->sleep_ns = any_sleep_ns;
-}
-
-static const TypeInfo any_info = {
-    .name = TYPE_ANY,
-    .parent = TYPE_HOST_CLOCK,
-    .class_init = any_class_init,
-};
-
-static int64_t view_ns(int view)
-{
-    return host_clock_view_get_ns(host_clock_view(view));
+    return sleep_ns ? MAX(sleep_ns, -1) : MAX(delta_ns, 1);
 }
 
 static void timer_cb(void *opaque)
@@ -94,7 +54,7 @@ static void look(void)
         last_ns[v] = now[v];
     }
     host_clock_read(machine, &r);
-    g_assert(r.wall_ns >= 0 && r.mono_ns == any.mono_ns);
+    g_assert(r.wall_ns >= 0 && r.mono_ns == made.mono_ns);
     sampled_ns = host_clock_sampler_now_error(&sampler, &error_ns);
     g_assert(sampled_ns >= last_sampled_ns && error_ns >= 0);
     last_sampled_ns = sampled_ns;
@@ -157,16 +117,16 @@ static void act(const Action *action)
 {
     switch (action->what % 10) {
     case 0:
-        any.wall_ns = action->a;
-        any.error_ns = (uint64_t)action->b >> (action->how % 63 + 1);
+        made.wall_ns = action->a;
+        made.error_ns = (uint64_t)action->b >> (action->how % 63 + 1);
         break;
     case 1:
-        any.mono_ns = MIN(any.mono_ns + (uint64_t)action->a %
+        made.mono_ns = MIN(made.mono_ns + (uint64_t)action->a %
                           NANOSECONDS_PER_SECOND, INT64_MAX / 2);
-        any.wall_ns += (uint64_t)action->b % NANOSECONDS_PER_SECOND;
+        made.wall_ns += (uint64_t)action->b % NANOSECONDS_PER_SECOND;
         break;
     case 2:
-        any.mono_ns = MIN(any.mono_ns + ((uint64_t)action->a >> 2),
+        made.mono_ns = MIN(made.mono_ns + ((uint64_t)action->a >> 2),
                           INT64_MAX / 2);
         break;
     case 3:
@@ -187,7 +147,7 @@ static void act(const Action *action)
         }
         break;
     case 7:
-        any.sleep_ns = action->how & 1 ? action->a : 0;
+        sleep_ns = action->how & 1 ? action->a : 0;
         break;
     case 8:
         report(action);
@@ -205,7 +165,8 @@ static void reset(void)
     };
 
     sim_reset(NANOSECONDS_PER_SECOND, NANOSECONDS_PER_SECOND);
-    memset(&any, 0, sizeof(any));
+    memset(&made, 0, sizeof(made));
+    sleep_ns = 0;
     memset(last_ns, 0, sizeof(last_ns));
     last_sampled_ns = 0;
     host_clock_sampler_start(&sampler, &sample);
@@ -215,10 +176,10 @@ static void reset(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    sim_init();
-    type_register_static(&any_info);
+    core_test_init();
     sim_reset(NANOSECONDS_PER_SECOND, NANOSECONDS_PER_SECOND);
-    machine = HOST_CLOCK(sim_object_new(TYPE_ANY, "hc0"));
+    machine = HOST_CLOCK(sim_object_new(TYPE_PAIRED, "hc0"));
+    HOST_CLOCK_GET_CLASS(machine)->sleep_ns = any_sleep_ns;
     host_clock_choose(machine, &error_abort);
     cpu_set_clock_base(&machine->base);
     for (int i = 0; i < HOST_CLOCK_VIEW_TYPE__MAX; i++) {

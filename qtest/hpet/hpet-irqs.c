@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "cmos.h"
 #include "hpet-util.h"
 #include "hw/rtc/mc146818rtc_regs.h"
 
@@ -222,18 +223,6 @@ static void test_legacy_edge(void)
     hpet_stop();
 }
 
-static uint8_t rtc_read(uint8_t reg)
-{
-    qtest_outb(qts, 0x70, reg);
-    return qtest_inb(qts, 0x71);
-}
-
-static void rtc_write(uint8_t reg, uint8_t value)
-{
-    qtest_outb(qts, 0x70, reg);
-    qtest_outb(qts, 0x71, value);
-}
-
 /* In legacy mode, the RTC and the PIT are cut off from their interrupts. */
 static void test_legacy_cuts_off(void)
 {
@@ -242,7 +231,7 @@ static void test_legacy_cuts_off(void)
     hpet_step_ns(SECOND_NS / 5);
     g_assert_true(pic_saw_edge(LEGACY_IRQ_0));
 
-    rtc_write(RTC_REG_B, REG_B_24H | REG_B_UIE);
+    qtest_cmos_write(qts, RTC_REG_B, REG_B_24H | REG_B_UIE);
     hpet_step_ns(SECOND_NS);
     g_assert_true(hpet_irq(LEGACY_IRQ_1));
 
@@ -255,7 +244,7 @@ static void test_legacy_cuts_off(void)
     /* The RTC's output is still high and is seen again. */
     hpet_enable(0);
     g_assert_true(hpet_irq(LEGACY_IRQ_1));
-    rtc_read(RTC_REG_C);
+    qtest_cmos_read(qts, RTC_REG_C);
     g_assert_false(hpet_irq(LEGACY_IRQ_1));
     pic_reset();
     hpet_step_ns(SECOND_NS / 5);

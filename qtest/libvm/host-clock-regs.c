@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "cmos.h"
 #include "host-clock-util.h"
 #include "hw/timer/hpet.h"
 #include "qobject/qdict.h"
@@ -13,14 +14,12 @@
 
 uint8_t cmos_read(VM *vm, uint8_t reg)
 {
-    qtest_outb(vm->qts, 0x70, reg);
-    return qtest_inb(vm->qts, 0x71);
+    return qtest_cmos_read(vm->qts, reg);
 }
 
 void cmos_write(VM *vm, uint8_t reg, uint8_t value)
 {
-    qtest_outb(vm->qts, 0x70, reg);
-    qtest_outb(vm->qts, 0x71, value);
+    qtest_cmos_write(vm->qts, reg, value);
 }
 
 uint8_t rtc_encode(int value, uint8_t reg_b)

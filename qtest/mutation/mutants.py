@@ -17,6 +17,8 @@ MANUAL, RTC = "hw/rtc/host-clock-manual.c", "hw/rtc/mc146818rtc.c"
 HPET, TIMERS = "hw/timer/hpet.c", "system/cpu-timers.c"
 UNIT = "tests/unit/test-host-clock"
 STEP_TEST, VIEW_TEST = UNIT + "-step", UNIT + "-view"
+CHOICE_TEST, NOTIFY_TEST, RATE_TEST = (
+    UNIT + "-choice", UNIT + "-notify", UNIT + "-rate")
 SAMPLED_TEST, SAMPLED_RTC_TEST = UNIT + "-sampled", UNIT + "-sampled-rtc"
 THREADS_TEST, BASE_TEST = UNIT + "-threads", "tests/unit/test-cpu-clock-base"
 FAULT, CONFORM = "tests/qtest/host-clock-fault-test", "tests/qtest/host-clock-test"
@@ -41,20 +43,20 @@ MUTANTS = [
            UNIT, "/host-clock/core/holdover/failure"),
     Mutant("deleted-while-chosen", CORE,
            "return HOST_CLOCK(uc) != host_clock_chosen();", "return true;",
-           UNIT, "/host-clock/core/choice/twice"),
+           CHOICE_TEST, "/host-clock/core/choice/twice"),
     Mutant("closed-though-not-opened", CORE, "    if (hc->opened) {\n",
            "    if (true) {\n        hc->next.le_prev = hc->next.le_prev ?: "
            "&hc->next.le_next;\n",
-           UNIT, "/host-clock/core/choice/open-fails"),
+           CHOICE_TEST, "/host-clock/core/choice/open-fails"),
     Mutant("name-left-behind", SELECT,
            "    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {\n"
            "        if (id) {",
            "    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {\n"
            "        if (false) {",
-           UNIT, "/host-clock/core/choice/absent"),
+           CHOICE_TEST, "/host-clock/core/choice/absent"),
     Mutant("second-choice-wins", VIEW,
            "if (chosen_clock && chosen_clock != hc) {", "if (false) {",
-           UNIT, "/host-clock/core/choice/twice"),
+           CHOICE_TEST, "/host-clock/core/choice/twice"),
     Mutant("unix-follows-steps", POSIX,
            "return host_clock_os_now_ns(p->id) + p->epoch_ns;",
            "return host_clock_os_now_ns(p->epoch_ns ? HOST_CLOCK_OS_REALTIME : "
@@ -62,7 +64,7 @@ MUTANTS = [
     # Steps
     Mutant("step-not-counted", CORE, "hc->pending_step_ns += change_ns;",
            "hc->pending_step_ns = change_ns;",
-           STEP_TEST, "/host-clock/core/step/sum"),
+           NOTIFY_TEST, "/host-clock/core/step/sum"),
     Mutant("slew-is-a-step", CORE, "#define SLEW_MAX_PPM        500",
            "#define SLEW_MAX_PPM        0",
            STEP_TEST, "/host-clock/core/step/unannounced"),
@@ -83,7 +85,7 @@ MUTANTS = [
     Mutant("told-in-a-nested-poll", CORE,
            "aio_bh_new(iohandler_get_aio_context(),",
            "aio_bh_new(qemu_get_aio_context(),",
-           STEP_TEST, "/host-clock/core/step/nested-poll"),
+           NOTIFY_TEST, "/host-clock/core/step/nested-poll"),
     Mutant("devices-told-before-timers-run", VIEW,
            "    if (view->timers) {\n"
            "        timerlist_run_timers(view->timers);\n    }\n"
@@ -91,7 +93,7 @@ MUTANTS = [
            "    notifier_list_notify(&step_notifiers, &step_ns);\n"
            "    if (view->timers) {\n"
            "        timerlist_run_timers(view->timers);\n    }\n",
-           STEP_TEST, "/host-clock/raw/step/forward"),
+           NOTIFY_TEST, "/host-clock/raw/step/forward"),
     Mutant("watch-not-tried-again", CORE,
            "    if (!watching && replay_mode == REPLAY_MODE_NONE) {\n",
            "    if (!watching && replay_mode == REPLAY_MODE_NONE) {\n"
@@ -110,10 +112,10 @@ MUTANTS = [
     Mutant("long-sleep-not-cut", CORE,
            "slack_ns > LATE_MAX_NS ? delta_ns - slack_ns : delta_ns;",
            "slack_ns > LATE_MAX_NS ? delta_ns : delta_ns;",
-           VIEW_TEST, "/host-clock/raw/view/late/"),
+           RATE_TEST, "/host-clock/raw/view/late/"),
     Mutant("base-not-set", SELECT,
            "if (host_clock_drives_vm() && !hc->ops->counts_as_qemu) {",
-           "if (false) {", VIEW_TEST, "/host-clock/raw/view/late/"),
+           "if (false) {", RATE_TEST, "/host-clock/raw/view/late/"),
     Mutant("not-armed-again", VIEW,
            "    qatomic_store_release(&view->running_timers, false);\n"
            "    view_arm(view);\n",

@@ -35,48 +35,6 @@ static VM *start(const char *source)
                          "utc", "");
 }
 
-/* Processes */
-
-uint8_t process_cmos_read(Process *p, uint8_t reg)
-{
-    process_qtest_value(p, "outb 0x70 %d", reg);
-    return process_qtest_value(p, "inb 0x71");
-}
-
-void process_cmos_write(Process *p, uint8_t reg, uint8_t value)
-{
-    process_qtest_value(p, "outb 0x70 %d", reg);
-    process_qtest_value(p, "outb 0x71 %d", value);
-}
-
-int64_t manual_mono_ns(Process *p)
-{
-    QDict *clock = process_clock(p, MANUAL_ID);
-    int64_t ns = clock ? qdict_get_int(clock, "mono-ns") : -1;
-
-    qobject_unref(clock);
-    return ns;
-}
-
-char *manual_advance(Process *p, const char *id, int64_t ns)
-{
-    char *error = NULL;
-
-    qobject_unref(process_qmp(p, &error, "{ 'execute': 'host-clock-advance',"
-                              " 'arguments': { 'id': %s, 'ns': %" PRId64
-                              " } }", id, ns));
-    return error;
-}
-
-void check_says(char *text, const char *words)
-{
-    if (!text || !strstr(text, words)) {
-        g_test_message("'%s' does not say '%s'", text ?: "", words);
-        g_test_fail();
-    }
-    g_free(text);
-}
-
 /* Alike */
 
 typedef enum Which { HPET, PM_TIMER, PIT } Which;
