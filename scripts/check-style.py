@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+import sizes
 import tree
 
 # In parts, so that this file passes its own test.
@@ -111,6 +112,9 @@ def points():
     yield 'no file names a package registry', check_hosts
     yield 'every source file states its licence', check_licences
     yield 'docs/semantics.rst names the tests that there are', check_semantics
+    for what, size, limit, more in sizes.measured():
+        yield (f'{what}: {size} of {limit}{more}',
+               lambda s=size, most=limit: '' if s <= most else 'larger than it may be')
 
 
 def main():

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # run-in-qemu.sh tests/{unit,qtest}/NAME [-OPTION...]: run one of QEMU's test
-# programs as QEMU's own 'meson test' does. HOST_CLOCK_KIND names another tree than
-# host-clock, as build-qemu.sh does, and HOST_CLOCK_EMULATOR another emulator.
+# programs as QEMU's own 'meson test' does; with --full as the last option, all of it.
+# HOST_CLOCK_KIND names another tree than host-clock, as build-qemu.sh does, and
+# HOST_CLOCK_EMULATOR another emulator.
 
 . "$(dirname "$0")/env.sh"
 
@@ -25,6 +26,7 @@ export PYTHON=/usr/bin/python3
 stock=$HOST_CLOCK_BUILD/stock/obj/qemu-system-x86_64
 [ ! -x "$stock" ] || export QTEST_QEMU_BINARY_STOCK=$stock
 
+[[ ${*: -1} != --full ]] || set -- "$1"
 case $# in
 1) [[ $1 != */host-clock-test ]] || exec "$HOST_CLOCK_ROOT/scripts/run-by-source.py" "./$1" ;;
 esac
