@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# build-qemu.sh stock|host-clock|DIR: configure (when its answer would change) and
-# build one of the two trees, or the one in DIR/src below the build folder.
+# build-qemu.sh stock|host-clock|DIR [TARGET...]: configure (when its answer would
+# change) and build one of the two trees, or the one in DIR/src below the build
+# folder, or only these targets of it.
 
 . "$(dirname "$0")/env.sh"
 
 kind=$1
+shift
 src=$HOST_CLOCK_BUILD/$kind/src
 obj=$HOST_CLOCK_BUILD/$kind/obj
 
@@ -66,6 +68,7 @@ if [ "$kind" != stock ]; then
     mapfile -t tests < <(test_targets)
     targets+=(qemu-img "${tests[@]}")
 fi
+[ $# = 0 ] || targets=("$@")
 say "building $kind"
 ninja -C "$obj" "${targets[@]}" ||
     die "QEMU did not build: see the compiler's message above." \

@@ -82,14 +82,14 @@ class Slices:
         wall_ns = time.monotonic_ns() - began_ns
         if not letters:
             self.fail_early()
-        cpu_ns = cpu_ns(self.process.pid)
+        used_ns = cpu_ns(self.process.pid)
         self.process.send_signal(signal.SIGSTOP)
         for letter in letters:
             # Letters that come together have no moment of their own.
-            self.note(letter, cpu_ns, wall_ns if len(letters) == 1 else None)
+            self.note(letter, used_ns, wall_ns if len(letters) == 1 else None)
         return self.letter != '|'
 
-    def note(self, letter, cpu_ns, wall_ns):
+    def note(self, letter, used_ns, wall_ns):
         """The slice under way ends, that of letter begins."""
         if letter != '|' and letter not in LETTERS:
             fail(f'the guest sent {letter!r}, which means nothing; '
@@ -98,8 +98,8 @@ class Slices:
             kind = LETTERS[self.letter]
             reads = self.reads[kind] * self.cpus * 1e9
             self.figures[kind].append(wall_ns and Figure(
-                reads / max(cpu_ns - self.cpu_ns, 1), reads / wall_ns))
-        self.letter, self.cpu_ns = letter, cpu_ns
+                reads / max(used_ns - self.cpu_ns, 1), reads / wall_ns))
+        self.letter, self.cpu_ns = letter, used_ns
 
 
 def too_slow(_signal, _frame):

@@ -83,7 +83,7 @@ def test_firmware_is_that_of_the_prefix(prefix):
 def test_documents(prefix):
     prefix.install()
     page = (prefix.path / 'share/man/man1/qemu-system-x86_64.1').read_text()
-    assert r'\-clock name' in page and r'host\-clock\-manual' in page
+    assert r'\-clock name' in page and r'host\-clock\-name' in page
     html = prefix.path / 'share/doc/qemu-host-clock/html'
     for name in ('index', 'users', 'operators', 'system/host-clock', 'devel/writing-host-clocks'):
         assert (html / f'{name}.html').is_file(), name

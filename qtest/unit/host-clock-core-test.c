@@ -11,6 +11,7 @@
 #include "qemu/config-file.h"
 #include "qemu/error-report.h"
 #include "qemu/option.h"
+#include "../../hw/rtc/host-clock-sampled.h"
 #include "host-clock-core-test.h"
 
 /* Made-up sources */
@@ -255,14 +256,20 @@ void core_test_init(void)
 
 void add_for_sources(const char *path, GTestDataFunc func)
 {
-    static const char *const names[] = {
-        "dynticks", "unix", "boottime", "raw"
-    };
+    g_autoptr(GSList) classes = object_class_get_list_sorted(TYPE_HOST_CLOCK,
+                                                             false);
 
-    for (int i = 0; i < ARRAY_SIZE(names); i++) {
-        g_autofree char *full = g_strdup_printf("/host-clock/%s/%s", names[i],
-                                                path);
+    for (GSList *item = classes; item; item = item->next) {
+        const char *name = object_class_get_name(item->data);
+        g_autofree char *full = NULL;
 
-        g_test_add_data_func(full, names[i], func);
+        if (HOST_CLOCK_CLASS(item->data)->is_system ||
+            object_class_dynamic_cast(item->data, TYPE_HOST_CLOCK_SAMPLED) ||
+            g_str_equal(name, TYPE_PLAIN) || g_str_equal(name, TYPE_PAIRED)) {
+            continue;
+        }
+        name += strlen(HOST_CLOCK_PREFIX);
+        full = g_strdup_printf("/host-clock/%s/%s", name, path);
+        g_test_add_data_func(full, name, func);
     }
 }

@@ -321,15 +321,16 @@ static void test_iothread(const void *opaque)
 
 void add_host_tests(void)
 {
-    static const char *const sources[] = {
-        "default", "dynticks", "unix", "boottime", "raw", "manual",
-    };
+    for (const Source *s = next_source(NULL); s; s = next_source(s)) {
+        g_autofree char *no_fds = g_strdup_printf(
+            "/host-clock-vm/no-descriptors/%s", s->name);
+        g_autofree char *iothread = g_strdup_printf(
+            "/host-clock-vm/iothread/%s", s->name);
 
-    for (int i = 0; i < ARRAY_SIZE(sources); i++) {
-        g_autofree char *path = g_strdup_printf(
-            "/host-clock-vm/no-descriptors/%s", sources[i]);
-
-        qtest_add_data_func(path, sources[i], test_no_descriptors);
+        qtest_add_data_func(no_fds, s->name, test_no_descriptors);
+        if (!source_is_system(s->name) && !g_str_equal(s->name, "manual")) {
+            qtest_add_data_func(iothread, s->name, test_iothread);
+        }
     }
     qtest_add_func("/host-clock-vm/one-watch", test_one_watch);
     qtest_add_data_func("/host-clock-vm/foreign-fd/hpet", "hpet",
@@ -337,10 +338,4 @@ void add_host_tests(void)
     qtest_add_data_func("/host-clock-vm/foreign-fd/rtc", "rtc",
                         test_foreign_fd);
     qtest_add_func("/host-clock-vm/iothread/manual", test_iothread_manual);
-    for (int i = 1; i < 5; i++) {
-        g_autofree char *path = g_strdup_printf("/host-clock-vm/iothread/%s",
-                                                sources[i]);
-
-        qtest_add_data_func(path, sources[i], test_iothread);
-    }
 }

@@ -265,10 +265,6 @@ static void add(const char *name, const char *variant, const void *data,
 
 int main(int argc, char **argv)
 {
-    static const char *const sources[] = {
-        "default", "dynticks", "unix", "boottime", "raw", "manual",
-    };
-
     g_setenv("TZ", TEST_TZ, true);
     g_test_init(&argc, &argv, NULL);
     g_test_set_nonfatal_assertions();
@@ -276,8 +272,8 @@ int main(int argc, char **argv)
     add("manual", "hpet", GINT_TO_POINTER(HPET), test_manual);
     add("manual", "pm-timer", GINT_TO_POINTER(PM_TIMER), test_manual);
     add("manual", "pit", GINT_TO_POINTER(PIT), test_manual);
-    for (int i = 0; i < ARRAY_SIZE(sources); i++) {
-        const char *name = sources[i];
+    for (const Source *s = next_source(NULL); s; s = next_source(s)) {
+        const char *name = s->name;
 
         add("s3", name, name, test_s3);
         if (!source_is_system(name)) {

@@ -8,6 +8,17 @@
 #include "host-clock-vm.h"
 #include "qobject/qdict.h"
 
+const Source *next_source(const Source *last)
+{
+    static const char *const others[] = { "system", "hpet", "rtc", NULL };
+    const Source *s = last ? last + 1 : host_clock_sources();
+
+    while (s->name && g_strv_contains(others, s->name)) {
+        s++;
+    }
+    return s->name ? s : NULL;
+}
+
 uint8_t process_cmos_read(Process *p, uint8_t reg)
 {
     process_qtest_value(p, "outb 0x70 %d", reg);

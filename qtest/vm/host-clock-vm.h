@@ -19,6 +19,12 @@
 #define MANUAL_ARGS     "-object host-clock-manual,id=" MANUAL_ID \
                         ",wall=" MANUAL_WALL " -machine host-clock=" MANUAL_ID
 
+/*
+ * Sources for which no device is opened, "system" being "default": the next one
+ * of host_clock_sources() after @last, or after its beginning; NULL at the end
+ */
+const Source *next_source(const Source *last);
+
 /* The RTC of a process, over qtest's protocol */
 uint8_t process_cmos_read(Process *p, uint8_t reg);
 void process_cmos_write(Process *p, uint8_t reg, uint8_t value);
