@@ -198,6 +198,35 @@ static void test_start_date(void)
     qtest_quit(qts);
 }
 
+/*
+ * Management takes base=DATE for the date when QEMU started, and adds to it the
+ * offset of RTC_CHANGE.  Only with clock=vm does time wait for the guest.
+ */
+static void test_start_paused(const void *clock)
+{
+    bool waits = g_str_equal(clock, "vm");
+    int64_t begin_us = g_get_monotonic_time(), date, lost_s, most_s;
+    QDict *event;
+
+    qts = qtest_initf(MACHINE "-S -rtc base=" DATE ",clock=%s", (char *)clock);
+    g_usleep(2100 * 1000);
+    qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+    date = second() - (60 + 21);
+    most_s = (g_get_monotonic_time() - begin_us) / 1000000;
+    g_assert_cmpint(date, >=, waits ? 0 : 2);
+    g_assert_cmpint(date, <=, waits ? 0 : most_s);
+
+    cmos_write(RTC_HOURS, 0x05);
+    event = qtest_qmp_eventwait_ref(qts, "RTC_CHANGE");
+    lost_s = -11 * 3600 -
+             qdict_get_int(qdict_get_qdict(event, "data"), "offset");
+    most_s = (g_get_monotonic_time() - begin_us) / 1000000 + 1;
+    g_assert_cmpint(lost_s, >=, waits ? 2 : 0);
+    g_assert_cmpint(lost_s, <=, waits ? most_s : 1);
+    qobject_unref(event);
+    qtest_quit(qts);
+}
+
 void add_move_tests(void)
 {
     qtest_add_func("/rtc-registers/write/move", test_write_move);
@@ -206,4 +235,10 @@ void add_move_tests(void)
     qtest_add_data_func("/rtc-registers/start/rt", "rt", test_start);
     qtest_add_data_func("/rtc-registers/start/vm", "vm", test_start);
     qtest_add_func("/rtc-registers/start/date", test_start_date);
+    qtest_add_data_func("/rtc-registers/start/paused/host", "host",
+                        test_start_paused);
+    qtest_add_data_func("/rtc-registers/start/paused/rt", "rt",
+                        test_start_paused);
+    qtest_add_data_func("/rtc-registers/start/paused/vm", "vm",
+                        test_start_paused);
 }
