@@ -232,8 +232,8 @@ def test_fix_without_a_test(project):
 
 def test_the_real_fixes(project):
     base = os.environ.get('HOST_CLOCK_BASE', '10.0')
-    done = subprocess.run([build_test.ROOT / 'run', 'series', '--base', base, '--part', 'fixes',
-                           '--verify', '--no-build'], capture_output=True, text=True, timeout=500)
+    done = subprocess.run([ROOT / 'run', 'series', '--base', base, '--part', 'fixes', '--verify',
+                           '--no-build'], capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert 'stands alone' in done.stdout
 
