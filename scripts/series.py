@@ -8,7 +8,6 @@ or uses it. The mails are written to build/series/<base>/. See docs/series.rst.
 """
 
 import argparse
-import fnmatch
 import os
 import re
 import shutil
@@ -194,6 +193,8 @@ def main(args):
                         help="write debian/patches too, for a rebuild of Debian's package")
     parser.add_argument('--verify', action='store_true',
                         help='apply with git am, build and test after every commit, check the style')
+    parser.add_argument('--part', choices=['fixes'],
+                        help='write the fixes as independent mails, each with its test')
     parser.add_argument('--first', type=int, metavar='N', help='verify the first N mails only')
     parser.add_argument('--no-build', action='store_true',
                         help='verify all but the builds and tests: takes seconds')
@@ -201,15 +202,21 @@ def main(args):
     if (options.first is not None or options.no_build) and not options.verify:
         raise TreeError('--first and --no-build say how to --verify: give that too')
 
+    if options.part and options.quilt:
+        raise TreeError('--quilt is for the whole series')
+
+    import series_fixes
     import series_verify
     submitter = find_submitter() if options.signoff else None
+    if options.part:
+        return series_fixes.main(options, submitter)
     if options.verify and (tree.STAGED / '.git').is_dir():
         # To be compared with at the end: if it has work of its own, say so now.
         tree.stage()
     if not options.verify:
         compose_and_write(options, submitter)
         return 0
-    with series_verify.at_work(options) as work:
+    with series_verify.at_work(series_verify.work_folder(options)) as work:
         base, mails, out = compose_and_write(options, submitter)
         # Its own copy: whoever composes again in the meantime writes others.
         shutil.rmtree(work / 'mails', ignore_errors=True)

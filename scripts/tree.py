@@ -205,6 +205,7 @@ def our_tests():
             yield 'qtest', name.stem
     for suite, pattern in (('guest', 'qtest/guest/experiment.py'),
                            ('guest', 'qtest/bench/*-test.py'),
+                           ('stock-faults', 'qtest/faults/*-test.py'),
                            *((name, f'qtest/{name}/*-test.py') for name in OWN_FOLDER)):
         for path in sorted(ROOT.glob(pattern)):
             yield suite, str(path.relative_to(ROOT))

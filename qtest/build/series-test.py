@@ -176,6 +176,68 @@ def test_quilt(project):
     assert all((folder / name).is_file() for name in names[1:])
 
 
+def stage_fixes(project):
+    """Each of the patches in fixes/ with a test."""
+    meson = project.qemu / 'tests' / 'qtest' / 'meson.build'
+    meson.parent.mkdir(parents=True, exist_ok=True)
+    meson.write_text("  (config_all_devices.has_key('A') ? ['rtc-test'] : []) + \\\n")
+    stage(project)
+    folder = project.top / 'qtest' / 'faults'
+    folder.mkdir(parents=True)
+    (folder / 'mails').write_text(
+        '# A comment.\nhw-change-five hpet-five-test\nhw-rtc-build-the-host-clock rtc-build-test\n'
+        'hw-a-late-fix hpet-late-test hpet-nine-test\n')
+    for name in ('hpet-five', 'rtc-build', 'hpet-late', 'hpet-nine'):
+        (folder / f'{name}-test.c').write_text('/* new */\n')
+
+
+def fix_mails(project):
+    folder = project.top / 'build' / 'series' / '10.0-fixes'
+    return {path.name[5:-6]: path.read_text() for path in sorted(folder.glob('*.patch'))}
+
+
+def test_fixes_have_their_tests(project):
+    stage_fixes(project)
+    project.good('series', '--part', 'fixes')
+    found = fix_mails(project)
+    assert list(found) == ['hw-change-five', 'hw-rtc-build-the-host-clock', 'hw-a-late-fix']
+    late = found['hw-a-late-fix']
+    assert set(re.findall(r'^\+\+\+ b/(.*)$', late, re.M)) == {
+        'hw/b.c', 'tests/qtest/hpet-late-test.c', 'tests/qtest/hpet-nine-test.c',
+        'tests/qtest/meson.build'}, late
+    assert "+  (config_all_devices.has_key('CONFIG_HPET') ? ['hpet-nine-test'] : []) +" in late
+    assert 'Subject: [PATCH] hw: a late fix' in late, late
+
+
+def test_fixes_apply_by_themselves(project):
+    stage_fixes(project)
+    out = project.good('series', '--part', 'fixes', '--verify', '--no-build')
+    assert '== each of 3 mails stands alone' in out, out
+
+
+def test_fix_that_does_not_stand_alone(project):
+    stage_fixes(project)
+    project.commit_edit('hw/b.c', 'line nine\n', 'line IX\n', 'hw: nine again')
+    project.good('export')
+    with (project.top / 'qtest' / 'faults' / 'mails').open('a') as file:
+        file.write('hw-nine-again hpet-nine-test\n')
+    project.bad('series', '--part', 'fixes', says=['hw-nine-again', 'does not stand alone'])
+
+
+def test_fix_without_a_test(project):
+    stage_fixes(project)
+    (project.top / 'qtest' / 'faults' / 'mails').write_text('hw-change-five hpet-five-test\n')
+    project.bad('series', '--part', 'fixes', says=['names no test for', 'hw-rtc-build'])
+
+
+def test_the_real_fixes(project):
+    base = os.environ.get('HOST_CLOCK_BASE', '10.0')
+    done = subprocess.run([ROOT / 'run', 'series', '--base', base, '--part', 'fixes', '--verify',
+                           '--no-build'], capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert 'stands alone' in done.stdout
+
+
 def test_the_real_series(project):
     """Applies, passes checkpatch.pl, ends with the staged tree; Debian's too."""
     base = os.environ.get('HOST_CLOCK_BASE', '10.0')

@@ -1,0 +1,33 @@
+/*
+ * HPET: a periodic comparator moves on when it matches
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "libqtest.h"
+
+#define HPET_CFG        0xfed00010
+#define HPET_T0_CFG     0xfed00100
+#define HPET_T0_CMP     0xfed00108
+#define TICK_NS         10
+#define PERIOD          1000000
+
+static void test_exact_match(void)
+{
+    QTestState *s = qtest_init("-machine pc,hpet=on");
+
+    qtest_writeq(s, HPET_CFG, 1);
+    qtest_writeq(s, HPET_T0_CFG, 0x4c);         /* periodic, set comparator */
+    qtest_writeq(s, HPET_T0_CMP, PERIOD);
+    qtest_clock_step(s, PERIOD * TICK_NS);
+    g_assert_cmpuint(qtest_readq(s, HPET_T0_CMP), ==, 2 * PERIOD);
+    qtest_quit(s);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("hpet/exact-match", test_exact_match);
+    return g_test_run();
+}
