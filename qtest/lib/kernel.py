@@ -18,11 +18,10 @@ import lzma
 import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-import packages
+from . import packages
 
 NEEDED_MB = 400         # on disk while a kernel is fetched; 260 stay
 META_PACKAGE = "linux-image-amd64"      # depends on the newest generic kernel
@@ -30,7 +29,6 @@ META_PACKAGE = "linux-image-amd64"      # depends on the newest generic kernel
 LEAVE_OUT = ["*/drivers/" + name + "/*" for name in (
     "gpu", "media", "net/wireless", "infiniband", "staging", "iio", "scsi",
     "usb", "hid", "input")] + ["*/sound/*", "*/net/*/netfilter/*"]
-
 
 GetKernelError = packages.PackageError
 

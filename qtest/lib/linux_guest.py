@@ -5,24 +5,21 @@ Debian's kernel with an initramfs of busybox, util-linux's hwclock and rtcwake
 and, for who asks, the kernel's selftest rtctest. linux-init runs them.
 """
 
-import importlib
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections import namedtuple
 from datetime import datetime, timezone
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "lab"))
-import packages     # noqa: E402
-from emulator import EmulatorError  # noqa: E402
-from image import Image     # noqa: E402
+from . import packages
+from .emulator import EmulatorError
+from .image import Image
+from .kernel import kernel_folder
 
-get_kernel = importlib.import_module("get-kernel")
+HERE = Path(__file__).resolve().parent
 
 BASE_ARGS = ["-no-user-config", "-nodefaults", "-display", "none",
              "-no-reboot", "-accel", "tcg"]
@@ -113,14 +110,15 @@ def make_initramfs(out, rtctest=None):
 
 def kernel_args(initramfs, compressed=False, append=""):
     """What boots the guest. UEFI wants the compressed kernel."""
-    kernel = get_kernel.kernel_folder()
+    kernel = kernel_folder()
     return ["-kernel", str(kernel / ("vmlinuz" if compressed else "vmlinux")),
             "-initrd", str(initramfs),
             "-append", f"console=ttyS0 quiet panic=-1 {append}".strip()]
 
 
-def listen(vm):
-    """Facts of a guest that was started with serial=True."""
+def listen(vm, other=lambda line: None):
+    """Facts of a guest that was started with serial=True. Lines that are in none of
+    its parts go to other()."""
     facts, lines, began = Facts(), [], None
     deadline = time.monotonic() + BOOT_S
     while True:
@@ -140,8 +138,28 @@ def listen(vm):
                 RTCTEST_S if words[2] == "rtctest" else PART_S)
         elif words[1:2] == ["end"]:
             facts[words[2]] = Part(lines, int(words[3]), began, at)
-        else:
+            began = None
+        elif began:
             lines.append(line)
+        else:
+            other(line)
+
+
+# The machine may be busy with other things between the RTC's second and its line.
+DATE_SLACK_S = 5
+
+
+def hwclock_error(facts):
+    """What is wrong with hwclock, which waits for an update interrupt; or None"""
+    part = facts["hwclock"]
+    return (f"status {part.status}: {facts.text('hwclock')}" if part.status else
+            date_error(facts.text("hwclock"), part, DATE_SLACK_S))
+
+
+def rtcwake_error(facts):
+    """What is wrong with rtcwake, which waits for an alarm; or None"""
+    status = facts["rtcwake"].status
+    return f"status {status}: {facts.text('rtcwake')}" if status else None
 
 
 def date_error(text, part, slack_s):
