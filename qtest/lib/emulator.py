@@ -97,8 +97,9 @@ class Emulator:
 
     def __init__(self, binary, args, env=None, serial=False, fds=()):
         """env adds to the environment. serial=True puts the first serial
-        port on the emulator's standard output, for read_line(). The emulator
-        inherits the file descriptors fds, beside its own."""
+        port on the emulator's standard input and output, for write() and
+        read_line(). The emulator inherits the file descriptors fds, beside its
+        own."""
         self.args = list(args) + (["-serial", "stdio"] if serial else [])
         self.binary = binary
         self.env = dict(env or {})
@@ -113,7 +114,8 @@ class Emulator:
             [binary, *self.args, "-chardev", f"socket,id=qmp,fd={fd}",
              "-mon", "chardev=qmp,mode=control"],
             env={**os.environ, **self.env}, pass_fds=[fd, *fds],
-            stdin=subprocess.DEVNULL, stderr=self._stderr,
+            stdin=subprocess.PIPE if serial else subprocess.DEVNULL,
+            stderr=self._stderr,
             stdout=subprocess.PIPE if serial else subprocess.DEVNULL)
         theirs.close()
         with self._lock:
@@ -159,6 +161,11 @@ class Emulator:
         self.tail = [*self.tail[-24:], text]
         return self.arrival, text
 
+    def write(self, text):
+        """Type this on the serial line."""
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
     def stderr(self):
         """All that the emulator wrote to its standard error until now."""
         self._stderr.seek(0)
@@ -197,8 +204,9 @@ class Emulator:
         """End the process and free what belongs to it."""
         self.kill()
         self.qmp.sock.close()
-        if self.process.stdout:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
         with self._lock:
             self._running.discard(self)
 

@@ -14,15 +14,14 @@ Once there, no network is needed.
 """
 
 import fcntl
-import glob
 import lzma
-import os
 import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+from . import packages
 
 NEEDED_MB = 400         # on disk while a kernel is fetched; 260 stay
 META_PACKAGE = "linux-image-amd64"      # depends on the newest generic kernel
@@ -31,74 +30,7 @@ LEAVE_OUT = ["*/drivers/" + name + "/*" for name in (
     "gpu", "media", "net/wireless", "infiniband", "staging", "iio", "scsi",
     "usb", "hid", "input")] + ["*/sound/*", "*/net/*/netfilter/*"]
 
-
-class GetKernelError(Exception):
-    pass
-
-
-def cache_dir():
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "qemu-host-clock" / "kernel"
-
-
-def run(*command, cwd=None):
-    """Standard output of a command; its own words when it fails."""
-    try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True,
-                              env={**os.environ, "LC_ALL": "C"})
-    except FileNotFoundError as e:
-        raise GetKernelError(f"{command[0]} is not installed") from e
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        words = [w for w in command if w[0] != "-" and "=" not in w]
-        raise GetKernelError(f"{' '.join(words)} failed: "
-                             + (said[-1] if said else "no message"))
-    return done.stdout
-
-
-def newest_package():
-    """The package that the meta package depends on; None without lists."""
-    try:
-        text = run("apt-cache", "depends", META_PACKAGE).decode()
-    except GetKernelError:
-        return None
-    for word in text.split():
-        if word.startswith("linux-image-") and word != META_PACKAGE:
-            return word
-    return None
-
-
-def update_lists():
-    print("get-kernel: apt-get update", file=sys.stderr)
-    try:
-        run("apt-get", "-q", "update")
-    except GetKernelError as e:
-        raise GetKernelError(
-            f"{e}\nThe guest needs Debian's kernel: check the network and "
-            "/etc/apt, run 'apt-get update' as root, and try again") from e
-
-
-def download(folder):
-    """Download the .deb into folder and return its path. Lists may be
-    missing, or older than the mirror: renew them once, then give up."""
-    for attempt in ("lists as they are", "new lists"):
-        if attempt == "new lists":
-            update_lists()
-        package = newest_package()
-        if not package:
-            continue
-        print(f"get-kernel: downloading {package}", file=sys.stderr)
-        try:
-            # root: the folder is not readable for apt's own user.
-            run("apt-get", "-q", "-o", "APT::Sandbox::User=root",
-                "download", package, cwd=folder)
-            return glob.glob(f"{folder}/*.deb")[0]
-        except GetKernelError as e:
-            if attempt == "new lists":
-                raise GetKernelError(f"{e}\nCheck the network and try "
-                                     "again") from e
-    raise GetKernelError(f"apt knows no {META_PACKAGE}: /etc/apt must name "
-                         "Debian's main archive for amd64")
+GetKernelError = packages.PackageError
 
 
 def payload(image):
@@ -156,7 +88,7 @@ def get(cache):
             "XDG_CACHE_HOME")
     work = Path(tempfile.mkdtemp(prefix=".new-", dir=cache))
     try:
-        deb = download(work)
+        deb = packages.download(work, META_PACKAGE, "linux-image-")
         target = cache / Path(deb).stem
         if not (target / "package").exists():
             new = work / "kernel"
@@ -176,7 +108,7 @@ def get(cache):
 
 def kernel_folder():
     """The folder of the kernel, fetched first if there is none."""
-    cache = cache_dir()
+    cache = packages.cache_dir("kernel")
     current = cache / "current"
     try:
         cache.mkdir(parents=True, exist_ok=True)

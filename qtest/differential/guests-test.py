@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What runs on stock QEMU runs on ours: the same guests on the same command lines;
+TAP output.
+
+    guests-test.py [--full] [--qemu PATH] [--stock PATH] [GUEST...]
+
+Both boot the same guest at the same time. What it finds has to be the same, and what
+works on stock, interrupts, alarms, dates and sleeps, has to work on ours:
+
+  linux   Debian's kernel with the HPET on and off: what it says of RTC, HPET and
+          clocksources, interrupts, dates, and util-linux's hwclock and rtcwake
+  grub    dates, before and after one was set, and sleeps
+  uboot   the same
+  mach    GNU Mach: its date, and ticks while a task runs
+  xen     Xen and Debian's kernel as its dom0
+
+All are Debian's (linux-image-amd64, grub-pc-bin, u-boot-qemu, gnumach-image-1-486,
+xen-system-amd64) and are in its main archive for amd64; the Hurd, which would run on
+Mach, is not. A package that cannot be had is a failure that says so.
+
+The short form has linux and grub; --full has all of them, on pc and on q35.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import CalledProcessError
+
+import guests
+from lib import linux_guest
+from lib.emulator import Emulator, EmulatorError
+from lib.image import ImageError
+from lib.packages import PackageError
+from lib.paths import OURS, STOCK
+from lib.tap import Tap
+
+Case = namedtuple("Case", "guest machine options")
+
+SHORT = [Case("linux", "pc", "hpet=on"), Case("linux", "q35", "hpet=off"),
+         Case("grub", "pc", "hpet=on")]
+FULL = [Case(guest, machine, options)
+        for guest in ("xen", "linux", "uboot", "mach", "grub")
+        for machine in ("pc", "q35")
+        for options in (("hpet=on", "hpet=off") if guest in ("linux", "xen")
+                        else ("hpet=on",))]
+
+
+def case_name(case):
+    return f"/guests/{case.guest}/{case.machine},{case.options}"
+
+
+def run_one(case, binary, folder):
+    """guests.Seen; or the text of what went wrong, with the end of what the guest said."""
+    guest = guests.GUESTS[case.guest]
+    args = [*linux_guest.BASE_ARGS, "-machine",
+            f"{case.machine},{case.options}", *guest.args(Path(folder))]
+    with Emulator(binary, args, serial=True) as vm:
+        try:
+            return guest.watch(vm)
+        except (EmulatorError, KeyError, ValueError) as e:
+            return "\n".join([repr(e), vm.command_line(), *vm.tail[-15:],
+                              *vm.stderr().splitlines()[-5:]])
+
+
+def judge(tap, case, stock, ours):
+    """Points of a case: it runs on stock, it runs on ours, and so on"""
+    name = case_name(case)
+    # A guest that does not run on stock is a mistake of this test.
+    tap.point(f"{name}: boots on stock", stock if isinstance(stock, str) else None)
+    tap.point(f"{name}: boots", ours if isinstance(ours, str) else None)
+    if isinstance(stock, str) or isinstance(ours, str):
+        return
+    for what, text in stock.same.items():
+        tap.point(f"{name}: {what} as on stock", None if ours.same[what] == text
+                  else f"stock:\n{text}\nours:\n{ours.same[what]}")
+    for what, error in stock.works.items():
+        if error:
+            tap.say(f"stock, {what}: {error}")
+    for what, error in ours.works.items():
+        tap.point(f"{name}: {what}", error)
+
+
+def run_cases(tap, cases, args, folder):
+    """Both emulators at the same time; the next case waits for both."""
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            for case in cases:
+                seen = [pool.submit(run_one, case, binary, folder)
+                        for binary in (args.stock, args.qemu)]
+                judge(tap, case, *(future.result() for future in seen))
+        except BaseException:
+            Emulator.kill_all()
+            raise
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="all guests")
+    parser.add_argument("--qemu", default=str(OURS), metavar="PATH")
+    parser.add_argument("--stock", default=str(STOCK), metavar="PATH")
+    parser.add_argument("guests", nargs="*", metavar="GUEST",
+                        help="of those above, in full (default: see there)")
+    args = parser.parse_args()
+    unknown = set(args.guests) - set(guests.GUESTS)
+    if unknown:
+        parser.error(f"no guest {' '.join(unknown)}")
+    return args
+
+
+def main():
+    args = parse_args()
+    tap = Tap()
+    cases = [case for case in (FULL if args.full or args.guests else SHORT)
+             if not args.guests or case.guest in args.guests]
+    try:
+        with tempfile.TemporaryDirectory(prefix="guests-") as folder:
+            for name in dict.fromkeys(case.guest for case in cases):
+                guests.GUESTS[name].make(Path(folder))
+            run_cases(tap, cases, args, folder)
+    except (PackageError, ImageError, OSError, CalledProcessError) as e:
+        tap.point("the guests can be made", getattr(e, "stderr", None) or str(e))
+    sys.exit(tap.end())
+
+
+if __name__ == "__main__":
+    main()
