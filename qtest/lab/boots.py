@@ -71,6 +71,8 @@ class Boot:
     full: bool = False
     kvm: bool = False
     python: bool = False
+    # Words with which it has to fail.
+    fails: str = ""
 
     def prepare(self, image, kernel):
         """What the programs need in the lab beside our build."""
@@ -153,6 +155,9 @@ BOOTS = [
     Boot("no-hpet", [
         Program(DEVICE, "/host-clock-device/hpet/absent", 120),
     ], {"hpet": False}),
+    Boot("no-svm", [
+        Script("qtest/lab/kvm-cases.py", bound_s=30),
+    ], {"cpu": "qemu64,-svm"}, kvm=True, fails="no SVM in the lab's processor"),
     # On a simulated system, as on the host, but on another kernel.
     Boot("units", [
         *(Program(path, "/host-clock/core", 120)

@@ -133,6 +133,10 @@ def run_boot(tap, boot, full):
                     error = "\n".join([str(e), *lab.last_words()])
     except (ImageError, EmulatorError, OSError, GetKernelError) as e:
         error = str(e)
+    if boot.fails:
+        tap.point(f"{boot.name}: says what is missing",
+                  None if boot.fails in (error or "") else error or "it works")
+        return
     for program in boot.programs[done:]:
         tap.point(f"{boot.name}: {program.name()}: complete", "not reached")
     tap.point(f"{boot.name}: the lab came to its end", error)
