@@ -18,6 +18,7 @@ With options one suite runs, and they are for its programs:
   differential --operations N     how many operations of each kind, 200000
   differential --seed N           replay; [--round N] only one round
   upstream --full                 all of migration-test, not only what can be touched
+  lab --full                      all of it in the lab, not only what depends on that
   mutation --full                 all mutants, not only those of the unit tests
   sanitizers --full               the emulator too, with its qtests
   fuzz --minutes N                and QEMU's own fuzzer on the RTC and HPET

@@ -11,6 +11,16 @@
 #define PORT_DELAY      0x80
 
 #define APIC_BASE       0xfee00000u
+#define APIC_EOI        0x0b0
+#define APIC_SVR        0x0f0
+#define APIC_SVR_ENABLE 0x100
+#define APIC_LINT0      0x350
+#define APIC_MASKED     0x10000
+/* Spurious interrupts go where irq_ignore() is; its low four bits are set. */
+#define APIC_SPURIOUS   0x2f
+#define IOAPIC_BASE     0xfec00000u
+#define IOAPIC_DATA     0x10
+#define IOAPIC_LINE(n)  (0x10 + 2 * (n))
 #define APIC_ICR        0x300
 #define APIC_INIT       0x000c4500      /* to all but oneself */
 #define APIC_SIPI       0x000c4600      /* the same; low byte: which page */
@@ -70,6 +80,32 @@ void irq_init(void)
     outb(PIT_CHANNEL_0, 0);
 }
 
+/* By way of the APICs, or of the i8259s */
+static bool apic_used;
+
+static void apic_write(uint32_t reg, uint32_t value)
+{
+    /* What another processor is to find comes first. */
+    __asm__ volatile("" : : : "memory");
+    /* volatile: a device register */
+    *(volatile uint32_t *)(APIC_BASE + reg) = value;
+}
+
+static void ioapic_write(uint32_t reg, uint32_t value)
+{
+    /* volatile: a device register */
+    *(volatile uint32_t *)IOAPIC_BASE = reg;
+    /* volatile: as above */
+    *(volatile uint32_t *)(IOAPIC_BASE + IOAPIC_DATA) = value;
+}
+
+void irq_use_apic(void)
+{
+    apic_write(APIC_SVR, APIC_SVR_ENABLE | APIC_SPURIOUS);
+    apic_write(APIC_LINT0, APIC_MASKED);
+    apic_used = true;
+}
+
 static void pic_unmask(uint16_t port, unsigned line)
 {
     outb(port + 1, inb(port + 1) & ~(1 << line));
@@ -78,6 +114,14 @@ static void pic_unmask(uint16_t port, unsigned line)
 void irq_set(unsigned irq, IrqHandler handler)
 {
     set_gate(IRQ_VECTOR + irq, (uint32_t)handler);
+    if (apic_used) {
+        /* Edge, fixed, to the processor with APIC ID 0; IRQ 0 is line 2. */
+        unsigned line = irq ? irq : 2;
+
+        ioapic_write(IOAPIC_LINE(line) + 1, 0);
+        ioapic_write(IOAPIC_LINE(line), IRQ_VECTOR + irq);
+        return;
+    }
     if (irq >= 8) {
         pic_unmask(PIC_SLAVE, irq - 8);
         irq = PIC_CASCADE;
@@ -87,6 +131,10 @@ void irq_set(unsigned irq, IrqHandler handler)
 
 void irq_end(unsigned irq)
 {
+    if (apic_used) {
+        apic_write(APIC_EOI, 0);
+        return;
+    }
     if (irq >= 8) {
         outb(PIC_SLAVE, PIC_EOI);
     }
@@ -103,14 +151,6 @@ void ap_main(void)
 {
     ap_runs = true;
     ap_work();
-}
-
-static void apic_send(uint32_t what)
-{
-    /* What the second processor is to find comes first. */
-    __asm__ volatile("" : : : "memory");
-    /* volatile: a device register */
-    *(volatile uint32_t *)(APIC_BASE + APIC_ICR) = what;
 }
 
 /* True as soon as the second processor runs */
@@ -130,12 +170,12 @@ bool cpu_start_second(void (*work)(void))
         *to++ = *from;
     }
     ap_work = work;
-    apic_send(APIC_INIT);
+    apic_write(APIC_ICR, APIC_INIT);
     ap_wait(10000);
-    apic_send(APIC_SIPI | AP_BASE >> 12);
+    apic_write(APIC_ICR, APIC_SIPI | AP_BASE >> 12);
     if (ap_wait(10000)) {
         return true;
     }
-    apic_send(APIC_SIPI | AP_BASE >> 12);
+    apic_write(APIC_ICR, APIC_SIPI | AP_BASE >> 12);
     return ap_wait(1000000);
 }

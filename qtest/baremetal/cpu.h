@@ -3,7 +3,8 @@
  * Interrupts and a second processor, for the guests that want them.
  *
  * Interrupts come by way of the two i8259s, as SeaBIOS leaves the local APIC
- * in virtual wire mode.  IRQ n is vector IRQ_VECTOR + n.
+ * in virtual wire mode, unless a guest asks for the APICs.  IRQ n is vector
+ * IRQ_VECTOR + n.
  */
 #ifndef BAREMETAL_CPU_H
 #define BAREMETAL_CPU_H
@@ -24,6 +25,9 @@ typedef void (*IrqHandler)(struct interrupt_frame *);
  * the i8254 stopped, so that nothing ticks but what the guest starts.
  */
 void irq_init(void);
+
+/* From here on interrupts come by way of IOAPIC and local APIC. */
+void irq_use_apic(void);
 
 /* Sends an IRQ to a handler, which ends with irq_end(); unmasks its line. */
 void irq_set(unsigned irq, IrqHandler handler);

@@ -61,8 +61,28 @@ uint32_t option(const char *name, uint32_t fallback)
     return fallback;
 }
 
+static char *buffer, *buffer_at;
+
+void put_to_buffer(char *to)
+{
+    buffer = buffer_at = to;
+}
+
+void put_buffer(void)
+{
+    uint32_t count = buffer_at - buffer;
+
+    __asm__ volatile("rep outsb" : "+S"(buffer), "+c"(count)
+                     : "d"(COM1) : "memory");
+    buffer = 0;
+}
+
 void put_char(char c)
 {
+    if (buffer) {
+        *buffer_at++ = c;
+        return;
+    }
     while (!(inb(UART_LSR) & UART_LSR_THRE)) {
         /* the transmitter is busy */
     }

@@ -72,6 +72,14 @@ void halt(void) __attribute__((noreturn));
 /* The number after "name=" on the command line, or fallback. */
 uint32_t option(const char *name, uint32_t fallback);
 
+/*
+ * What is put goes to a buffer, and from there to COM1 at once, without asking
+ * whether that is busy: the emulated one is not, as long as the host reads it.
+ * A guest under a slow KVM is so quicker a hundred times.
+ */
+void put_to_buffer(char *to);
+void put_buffer(void);
+
 void put_char(char c);
 void put_string(const char *s);
 void put_dec(uint64_t value, int width);    /* width: leading zeros up to it */

@@ -8,13 +8,11 @@ for comparing with each other, not with those of the host.
 """
 import shlex
 import subprocess
-import sysconfig
 import tempfile
 import time
-from pathlib import Path
 
 from common import fail, progress
-from lib.image import LAB_EMULATOR, Image, ImageError
+from lib.image import LAB_EMULATOR, PYTHON, Image, ImageError
 from lib.kernel import GetKernelError
 from lib.lab import Lab, LabError
 from lib.paths import BUILD, ROOT
@@ -24,30 +22,14 @@ from step import LIBRARY, build_library
 # readings and accuracy are of simulated devices and need no real one, and
 # callgrind is too much for a processor that is itself emulated.
 PARTS = ('reads', 'periodic', 'idle', 'step', 'vms')
-PYTHON = Path('/usr/bin/python3')
-LEFT_OUT = {'test', 'idlelib', 'tkinter', 'lib2to3', 'ensurepip', 'turtledemo',
-            'dist-packages', 'pydoc_data'}
 # All parts take 6 minutes on two idle processors, a part 3 at most.
 BOUND_S = 3000
 SILENCE_S = 900
 
 
-def add_python(image):
-    """The interpreter, and what comes with it and is of use here."""
-    image.add(PYTHON.resolve(), PYTHON)
-    library = Path(sysconfig.get_path('stdlib'))
-    for path in library.rglob('*'):
-        if path.is_file() and LEFT_OUT.isdisjoint(
-                path.relative_to(library).parts):
-            image.add(path)
-
-
 def add_bench(image, bench):
-    add_python(image)
-    for folder in ('bench', 'lib'):
-        for path in (ROOT / 'qtest' / folder).glob('*.py'):
-            image.add(path)
-    image.link(ROOT / 'qtest/bench/lib', '../lib')
+    image.add_python()
+    image.add_scripts('bench')
     image.add_emulator(bench.stock.qemu.resolve().parent)
     with tempfile.TemporaryDirectory() as folder:
         image.add(build_library(bench, folder), BUILD / f'{LIBRARY}.so')

@@ -6,7 +6,8 @@ Boots a Linux guest for each pair of host clock (-clock) and RTC setting
 (-rtc base=,clock=), reads /proc/driver/rtc and the HPET in the guest, compares
 with what must be there, and prints a table and totals. A host clock whose
 device this host lacks is tried in the lab: a guest of our own emulator that has
-it, with a smaller guest in it.
+it, with a smaller guest in it. With --kvm the guests run under KVM: this host's,
+or that of the lab, which TCG emulates.
 """
 
 import argparse
@@ -15,141 +16,24 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import kvm_rows
 import pairs
 import report
-from judge import (CLASSIC, DATE, NONE, SYSTEM, ZONE_TZ, Result, Row,
-                   count_checks, judge_clock, judge_hpet_rate, judge_seconds,
-                   parse_time, row_name, skip_row, tolerance_text)
+from judge import (CLASSIC, DATE, KVM, NONE, SYSTEM, TCG, Row, count_checks,
+                   row_name, skip_row, to_json, tolerance_text)
+from lib import kvm
 from lib.emulator import Emulator, EmulatorError, stamp
 from lib.kernel import GetKernelError, kernel_folder
-from lib.paths import OURS, ROOT
+from lib.paths import OURS
 from lib.sources import list_sources
+from linux_guest import check_names, make_initramfs, run_row
 from table import print_failures, print_table, print_tap
 
-HERE = Path(__file__).resolve().parent
-
-# Bounds on waiting; they only matter when something is broken.
-START_S = 60    # until QMP answers: 0.1 s when idle
-BOOT_S = 180    # until the guest's first line: 3 s when idle
-SECOND_S = 30   # until the RTC shows a new second: 1 s
-EXIT_S = 30     # from the guest's power-off to the end of the process
-
-
-@dataclass
-class Seen:
-    """What the guest said: facts by name, and (arrival, rtc, uptime)."""
-    facts: dict = field(default_factory=dict)
-    seconds: list = field(default_factory=list)
-
-
-def check_names(row):
-    """What is checked in a row, in order; the totals count these."""
-    names = ["date at power-on", "rate over 3 s", "/dev/hpet",
-             "HPET clocksource"]
-    if row.hpet:
-        names.append("HPET rate")
-    if row.source != NONE:
-        names.append("host clock in use")
-    return names
-
-
-def emulator_args(row, kernel, initramfs):
-    args = ["-no-user-config", "-nodefaults", "-display", "none",
-            "-no-reboot", "-accel", "tcg", "-m", "256",
-            "-machine", "pc" if row.hpet else "pc,hpet=off",
-            "-kernel", str(kernel / "vmlinux"), "-initrd", str(initramfs),
-            # panic=-1: a guest that panics ends the run at once.
-            "-append", "console=ttyS0 quiet panic=-1",
-            "-rtc", f"base={row.base},clock={row.clock}"]
-    return args if row.source == NONE else [*args, "-clock", row.source]
-
-
-def watch(vm):
-    """Listen to the guest until it ends."""
-    seen = Seen()
-    deadline = time.monotonic() + BOOT_S
-    while True:
-        try:
-            arrival, line = vm.read_line(deadline) or (None, None)
-        except EmulatorError as e:
-            raise EmulatorError(
-                f"the guest's RTC shows no new second in {SECOND_S} s"
-                if seen.facts else f"no guest after {BOOT_S} s") from e
-        if line is None:
-            raise EmulatorError("the emulator ended before the guest was done")
-        # A kernel message may stand before ours on the line.
-        words = line[line.find("@ "):].split()
-        if words[:1] != ["@"]:
-            continue
-        if words[1] == "end":
-            return seen
-        if words[1] == "second":
-            seen.seconds.append((arrival, parse_time(" ".join(words[2:4])),
-                                 float(words[4])))
-        else:
-            seen.facts[words[1]] = words[2:]
-        deadline = time.monotonic() + SECOND_S
-
-
-def clocks_in_use(vm):
-    """What query-host-clocks says, or why it does not."""
-    try:
-        return vm.qmp.command("query-host-clocks")
-    except EmulatorError as e:
-        return str(e)
-
-
-def judge(result, seen, start, running, used):
-    """Compare what was seen with what must be; fills in result."""
-    row = result.row
-    outcome = judge_seconds(result, [(a, rtc) for a, rtc, _ in seen.seconds],
-                            start, running)
-    has_open = seen.facts["hpet-open"] == ["yes"]
-    has_source = "hpet" in seen.facts["clocksources"]
-    outcome["/dev/hpet"] = (
-        has_open == row.hpet,
-        "opens" if has_open else " ".join(seen.facts["hpet-open"]))
-    outcome["HPET clocksource"] = (
-        has_source == row.hpet,
-        "among " + " ".join(seen.facts["clocksources"])
-        if has_source else "none")
-    result.hpet_seen = has_open == has_source == row.hpet
-    if row.hpet and seen.facts["clocksource"] == ["hpet"]:
-        outcome["HPET rate"] = judge_hpet_rate(
-            result, [(a.mono, up) for a, _, up in seen.seconds])
-    if row.source != NONE:
-        outcome["host clock in use"] = judge_clock(row, used)
-    result.fill_in(check_names(row), outcome)
-
-
-def run_row(row, binary, kernel, initramfs):
-    """Boot one guest and judge it; never raises for a broken emulator."""
-    result = Result(row)
-    began = time.monotonic()
-    # The guest's local time is the zone of the emulator's process.
-    with Emulator(binary, emulator_args(row, kernel, initramfs),
-                  env={"TZ": ZONE_TZ}, serial=True) as vm:
-        result.command = vm.command_line()
-        try:
-            running = vm.wait_running(START_S)
-            used = clocks_in_use(vm) if row.source != NONE else ""
-            seen = watch(vm)
-            judge(result, seen, vm.before_start, running, used)
-            status = vm.wait(EXIT_S)
-            if status:
-                raise EmulatorError(f"the emulator ended with status {status}")
-        except (EmulatorError, KeyError, ValueError, IndexError) as e:
-            result.fail(str(e) if isinstance(e, EmulatorError) else
-                        f"the guest's words make no sense: {e!r}",
-                        check_names(row))
-        result.tail = [*vm.tail[-20:], *vm.stderr().splitlines()[-10:]]
-    result.took = time.monotonic() - began
-    return result
+# Those that the lab can have, where KVM is too.
+EVERY = ["dynticks", "unix", "boottime", "raw", "hpet", "rtc"]
 
 
 def plan_rows(args):
@@ -157,7 +41,8 @@ def plan_rows(args):
     if args.sources:
         sources = args.sources.split(",")
     else:
-        sources = [NONE, SYSTEM, *CLASSIC] if args.full else [NONE, *CLASSIC]
+        sources = [NONE, *([SYSTEM] if args.full else []),
+                   *(EVERY if args.kvm else CLASSIC)]
     if args.full:
         return [Row(*r) for r in itertools.product(
             sources, ["utc", "localtime", DATE], ["host", "rt", "vm"],
@@ -184,16 +69,18 @@ def missing_sources(rows, listed, binary):
 
 def run_here(todo, kernel, args, say):
     """Run rows on this host, args.jobs at a time; yields their results."""
-    initramfs = ROOT / "build" / "guest" / "initramfs"
-    subprocess.run([HERE / "make-initramfs.sh", initramfs], check=True)
+    make_initramfs()
+    accel = KVM if args.kvm else TCG
     say(f"{len(todo)} rows on this host, {args.jobs} at a time, about "
         f"{5 + 7 * len(todo) / args.jobs:.0f} s")
     with ThreadPoolExecutor(args.jobs) as pool:
-        futures = [pool.submit(run_row, row, args.qemu, kernel, initramfs)
+        futures = [pool.submit(run_row, row, accel, args.qemu, kernel)
                    for row in todo]
         try:
             for n, future in enumerate(as_completed(futures), 1):
                 result = future.result()
+                if args.results:
+                    print(kvm_rows.RESULT + to_json(result), flush=True)
                 say(f"[{n:{len(str(len(todo)))}}/{len(todo)}] "
                     f"{result.verdict()}  {row_name(result.row)}  "
                     f"({result.took:.1f} s)")
@@ -204,9 +91,27 @@ def run_here(todo, kernel, args, say):
             raise
 
 
+def no_kvm_here(args, say):
+    """Whether guests that are to run under KVM cannot on this host."""
+    why = kvm.why_not(args.qemu) if args.kvm else None
+    if why and args.no_lab:
+        raise EmulatorError(why)
+    if why:
+        say(f"KVM of this host is of no use ({why}), so the lab's is taken")
+    return bool(why)
+
+
+def run_in_lab(rows, args, say):
+    if args.kvm:
+        return kvm_rows.run_rows(rows, args, say)
+    return pairs.run_rows(rows, args.qemu, args.lab_file, say)
+
+
 def run_rows(rows, listed, kernel, args, say):
     """Run all rows, here or in the lab, whose kernel has every source."""
     missing, absent = missing_sources(rows, listed, args.qemu)
+    if no_kvm_here(args, say):
+        absent = {row.source for row in rows if row.source not in missing}
     if args.no_lab:
         missing.update({name: listed[name].reason for name in absent})
         absent = set()
@@ -216,7 +121,7 @@ def run_rows(rows, listed, kernel, args, say):
     here = [row for row in rows if row not in results and row not in in_lab]
     for some in ([run_here(here, kernel, args, say)] if here else []) + (
             # The lab needs both cores for itself: not at the same time.
-            [pairs.run_rows(in_lab, args.qemu, args.lab_file, say)]
+            [run_in_lab(in_lab, args, say)]
             if in_lab else []):
         results.update({result.row: result for result in some})
     return [results[row] for row in rows]
@@ -226,6 +131,8 @@ def parse_args():
     parser = argparse.ArgumentParser(
         prog="experiment", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kvm", action="store_true", help="guests under KVM, "
+                        "of this host or in the lab, and more host clocks")
     parser.add_argument("--full", action="store_true", help="every source x "
                         "base x rtc clock x hpet on/off")
     parser.add_argument("--report", metavar="DIR", type=Path,
@@ -241,6 +148,8 @@ def parse_args():
     parser.add_argument("--lab-file", metavar="PATH", action="append",
                         default=[], help="a file that the emulator needs in "
                         "the lab, at the same path; can be repeated")
+    parser.add_argument("--results", action="store_true",
+                        help="print each result as JSON, too")
     parser.add_argument("--tap", action="store_true",
                         help="print each check as a TAP test point")
     args = parser.parse_args()

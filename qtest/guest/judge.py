@@ -5,10 +5,11 @@ it may be. Where the guest ran, on this host or in the lab, makes no difference.
 
 import calendar
 import itertools
+import json
 import statistics
 import time
 from collections import Counter, namedtuple
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 # The host of the original experiment was 6 hours east of Greenwich. POSIX
 # counts zones westwards: its TZ for UTC+6 ends in -6; '+06' is only the name.
@@ -41,6 +42,9 @@ RATE = 0.1
 # HOST or LAB: where a row's emulator ran.
 HOST = "host"
 LAB = "lab"
+# What ran its guest's code.
+TCG = "tcg"
+KVM = "kvm"
 
 Row = namedtuple("Row", "source base clock hpet")
 
@@ -75,6 +79,7 @@ class Result:
     hpet_seen: bool | None = None
     took: float = 0
     where: str = HOST
+    accel: str = TCG
 
     def fill_in(self, names, outcome):
         """Make checks of the outcome, (passed, detail) by name."""
@@ -90,6 +95,18 @@ class Result:
         if self.skipped:
             return "skipped"
         return "PASS" if all(c.passed for c in self.checks) else "FAIL"
+
+
+def to_json(result):
+    """A result as a line of text; from_json() makes it a result again."""
+    return json.dumps(asdict(result))
+
+
+def from_json(text):
+    fields = json.loads(text)
+    fields["row"] = Row(*fields["row"])
+    fields["checks"] = [Check(**check) for check in fields["checks"]]
+    return Result(**fields)
 
 
 def parse_time(text):

@@ -18,11 +18,10 @@ from judge import (LAB, NONE, ZONE_TZ, Result, judge_clock, judge_hpet_rate,
                    judge_seconds, parse_time, row_name)
 from lib.emulator import EmulatorError, Stamp
 from lib.image import LAB_EMULATOR, Image, ImageError
+from lib.kvm import GUEST, GUEST_STATUS
 from lib.kernel import GetKernelError
 from lib.lab import Lab, LabError
-from lib.paths import BUILD
 
-GUEST = BUILD / "qtest" / "baremetal" / "read-clocks.elf"
 # Seven new seconds, not four as in the other rows: emulated twice over, a guest
 # is held up twice as often, and 6 s make a second of it weigh less.
 SECONDS = 6
@@ -30,8 +29,6 @@ GUEST_OPTIONS = f"times={SECONDS + 1} gap=1"
 # For the same reason a line may come so much later.
 LATENCY_S = 0.5
 RATE_NAME = f"rate over {SECONDS} s"
-# The guest leaves with exit code 0, of which isa-debug-exit makes 1.
-GUEST_STATUS = 1
 
 # Bound on a pair: its emulator is up in 3 s, its BIOS and guest take 10 s more.
 PAIR_S = 180

@@ -11,7 +11,7 @@ import time
 from html import escape
 from pathlib import Path
 
-from judge import LAB
+from judge import KVM, LAB, TCG
 
 TITLE = "Does the guest’s clock depend on the host’s?"
 
@@ -76,9 +76,9 @@ header.source p { margin: 0; color: var(--soft); font-size: .93rem; }
 header.source h2 { font-family: ui-monospace, "Noto Sans Mono",
   "DejaVu Sans Mono", monospace; }
 .scroll { overflow-x: auto; }
-.rows { min-width: 66rem; }
+.rows { min-width: 69rem; }
 .row { display: grid; align-items: center; gap: .8rem; padding: .5rem 1.4rem;
-  grid-template-columns: 15.4rem 2.6rem 2.4rem 10rem 10rem 1fr 3rem 3rem
+  grid-template-columns: 15.4rem 2.6rem 2.4rem 2.4rem 10rem 10rem 1fr 3rem 3rem
     3.6rem;
   border-top: 1px solid var(--line); font-size: .9rem;
   font-variant-numeric: tabular-nums; }
@@ -113,9 +113,13 @@ footer { color: var(--soft); font-size: .85rem; margin-top: 1.6rem; }
 @media print { body { background: none; } section { break-inside: avoid; } }
 """
 
-IN_LAB = """. This host lacks it: each guest ran in the lab, a Linux guest of
+IN_LAB = {
+    TCG: """. This host lacks it: each guest ran in the lab, a Linux guest of
 this emulator whose kernel has the device, and is a smaller one that reads the
-registers itself"""
+registers itself""",
+    KVM: """. Each guest ran under KVM in the lab, a Linux guest of this emulator
+that has the device and the KVM that this host lacks""",
+}
 
 KIND = {"PASS": "pass", "FAIL": "fail", "skipped": "skip"}
 LABEL = {True: "ok", False: "failed", None: "skipped"}
@@ -162,6 +166,7 @@ def render_row(result):
     row = result.row
     cells = [f'<span class="mono">base={escape(row.base)}</span>',
              escape(row.clock), "on" if row.hpet else "off",
+             result.accel.upper(),
              f'<span class="mono">{moment(result.expected)}</span>',
              f'<span class="mono">{moment(result.shown)}</span>',
              gauge(result), number(result.rate), number(result.hpet_rate),
@@ -193,8 +198,8 @@ def render_source(source, results, about):
     mark = pill("skipped", "skip") if reason else ""
     if results[0].where == LAB:
         mark = pill("in the lab", "lab")
-        text += IN_LAB
-    heads = ["", "clock", "hpet", "expected in the guest", "seen in the guest",
+        text += IN_LAB[results[0].accel]
+    heads = ["", "clock", "hpet", "by", "expected in the guest", "seen in the guest",
              "seen − expected", "rate", "HPET", ""]
     head = "".join(f"<span>{h}</span>" for h in heads)
     return (f'<section{" class=absent" if reason else ""}>'
@@ -230,7 +235,8 @@ def host_facts(args, began, kernel):
         "Host": f"{platform.system()} {platform.release()}, "
         f"{os.cpu_count()} × {read_first('/proc/cpuinfo', 'model name')}",
         "Host’s clocks": ", ".join([*devices, f"clocksource {clocksource}"]),
-        "Guest": f"{kernel}, busybox, under TCG; in the lab read-clocks.elf",
+        "Guest": f"{kernel}, busybox, under "
+        + ("KVM" if args.kvm else "TCG; in the lab read-clocks.elf"),
         "Zone": "UTC+6: the emulator runs with TZ='<+06>-6', so localtime is "
         "six hours ahead of utc",
         "Run with": shlex.join(["./run", "experiment", *sys.argv[1:]]),

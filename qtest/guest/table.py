@@ -24,12 +24,12 @@ def table_cells(result):
             number(late, "+.2f"), number(result.rate, ".3f"),
             "-" if result.hpet_seen is None else
             "as set" if result.hpet_seen else "WRONG",
-            number(result.hpet_rate, ".3f"), result.where]
+            number(result.hpet_rate, ".3f"), result.accel.upper(), result.where]
 
 
 HEADINGS = ["clock", "base", "rtc clock", "hpet", "result",
             "expected in guest", "seen in guest", "diff s", "rate",
-            "hpet seen", "hpet rate", "where"]
+            "hpet seen", "hpet rate", "by", "where"]
 
 
 def print_table(results, say):

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The tests of hpet and rtc in the lab, against real kernel drivers; TAP.
 
-    lab-test.py [--boots LIST] [--only WORD] [--list]
+    lab-test.py [--full] [--boots LIST] [--only WORD]
 
 Each boot is a PC with other hardware. What its test programs say becomes test
 points here, and so does that each of them, and the boot, came to its end. In
 the lab nothing is missing by accident: a test that skips itself there fails,
-unless the plan below expects it.
+unless boots.py expects it. Without --full it leaves out what the host has shown.
 """
 
 import argparse
@@ -16,85 +16,19 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
+from boots import BOOTS
 from lib.emulator import Emulator, EmulatorError
 from lib.image import LAB_EMULATOR, Image, ImageError
-from lib.kernel import GetKernelError
+from lib.kernel import GetKernelError, kernel_folder
 from lib.lab import Lab, LabError
-from lib.paths import OBJ
 from lib.tap import Tap
-
-UNIT = "tests/unit/test-host-clock"
-UNIT_SAMPLED = [f"tests/unit/test-host-clock-sampled{part}" for part in ("", "-rtc", "-alarm")]
-CONFORMANCE = "tests/qtest/host-clock-test"
-DEVICE = "tests/qtest/host-clock-device-test"
 
 # A program may take its own bound; the boot ends with its last program.
 BOOT_MARGIN_S = 120
 
-
-@dataclass
-class Program:
-    """A test program, or a part of one, and how long it may take."""
-    path: str
-    select: str = ""        # the tests below this path
-    bound_s: int = 300      # several times what it takes on an idle machine
-    skips: str = "(?!)"     # pattern of the points that may skip
-
-    def name(self):
-        return self.path.rsplit("/", 1)[-1] + (f" {self.select}"
-                                               if self.select else "")
-
-
-@dataclass
-class Boot:
-    """One boot of the lab."""
-    name: str
-    programs: list
-    hardware: dict = field(default_factory=dict)
-
-
-# What these want to see is another boot's hardware, and a driver that sets the
-# RTC to a date before 1970, which is no longer in the kernel.
-OTHER_BOOT = "/(absent|no-mmap|set/before-1970)$"
-
-# The stock emulator stays outside; and in a machine that is emulated twice over
-# a guest may be too slow for its interrupts, or see too few of them. What of the
-# contract that leaves out is proved on the host.
-NOT_HERE = "/(migrate/(stock|alarm-passed)|periodic/driftfix-slew|run/periodic)$"
-# The RTC does not follow when the host's clock is set.
-NOT_HERE_RTC = f"{NOT_HERE}|/rtc/[a-z]+/step/"
-
-BOOTS = [
-    Boot("hpet", [
-        *(Program(path, "/host-clock/core", 120)
-          for path in (UNIT, f"{UNIT}-choice")),
-        *(Program(path, bound_s=300) for path in UNIT_SAMPLED),
-        Program(CONFORMANCE, "/host-clock/hpet", 900, skips=NOT_HERE),
-        Program(DEVICE, "/host-clock-device/hpet", 600, skips=OTHER_BOOT),
-        # The host's own tests may not set its clock.
-        *(Program(CONFORMANCE, f"/host-clock/{part}", 120)
-          for part in ("default/host/step", "unix/host/step",
-                       "dynticks/host/step/leap-second")),
-    ]),
-    Boot("rtc", [
-        Program(CONFORMANCE, "/host-clock/rtc", 900, skips=NOT_HERE_RTC),
-        Program(DEVICE, "/host-clock-device/rtc", 600, skips=OTHER_BOOT),
-    ]),
-    # Comparators for everyone: with three, the kernel keeps two; and lines of
-    # the IOAPIC to interrupt by, which a 'pc' lacks and a 'q35' has.
-    Boot("timers", [
-        Program(DEVICE, "/host-clock-device/hpet/alarm", 300),
-    ], {"extra": ["-global", "hpet.timers=8",
-                   "-global", "hpet.hpet-intcap=0xff0104"]}),
-    Boot("no-mmap", [
-        Program(DEVICE, "/host-clock-device/hpet/no-mmap", 120),
-    ], {"append": "hpet_mmap=0"}),
-    Boot("no-hpet", [
-        Program(DEVICE, "/host-clock-device/hpet/absent", 120),
-    ], {"hpet": False}),
-]
+# As many lines as a traceback has
+TELL = 20
 
 POINT = re.compile(r"(not )?ok \d+ ?-? ?([^#]*)(?:# *SKIP *(.*))?$")
 PLAN = re.compile(r"1\.\.(\d+)")
@@ -106,6 +40,7 @@ class Listener:
     def __init__(self, tap, boot, program):
         self.tap, self.boot, self.program = tap, boot, program
         self.said, self.points, self.failed, self.plan = [], 0, 0, None
+        self.tell = 0
 
     def line(self, text):
         point = POINT.match(text)
@@ -115,6 +50,10 @@ class Listener:
             self.plan = int(PLAN.match(text).group(1))
         elif text.startswith("# figure: "):
             self.tap.say(f"{self.boot.name}: {text[10:]}")
+        elif text and self.tell:
+            # Python's tests say after the point what was wrong.
+            self.tell -= 1
+            self.tap.say("  " + text.removeprefix("# "))
         elif text:
             self.said = [*self.said[-40:], text]
 
@@ -122,6 +61,7 @@ class Listener:
         name = f"{self.boot.name}: {name.strip()}"
         self.points += 1
         self.failed += bad is not None
+        self.tell = TELL if bad and not self.said else 0
         if bad:
             self.tap.point(name, error="\n".join(self.said) or "no message")
         elif reason is not None and not re.search(self.program.skips, name):
@@ -152,18 +92,6 @@ class Listener:
                      f"{self.points} tests{took}")
 
 
-def job(programs):
-    """The script that runs a boot's programs."""
-    lines = [f"cd {OBJ}", "export QTEST_QEMU_BINARY=./qemu-system-x86_64",
-             "export QTEST_QEMU_IMG=./qemu-img"]
-    for n, program in enumerate(programs):
-        select = (f" $(select_tests ./{program.path} {program.select})"
-                  if program.select else "")
-        lines.append(f"run {n} {program.bound_s} ./{program.path} --tap -k"
-                     + select)
-    return "\n".join(lines) + "\n"
-
-
 def listen(tap, boot, lines):
     """Handle the lines of a boot; yields each program that came to its end."""
     listener = None
@@ -185,7 +113,7 @@ def listen(tap, boot, lines):
         raise
 
 
-def run_boot(tap, boot):
+def run_boot(tap, boot, full):
     """Boot the lab once and run its programs; never raises for a failure."""
     began = time.monotonic()
     done = 0
@@ -194,7 +122,8 @@ def run_boot(tap, boot):
     try:
         with Image() as image:
             image.add_build()
-            with Lab(image, job(boot.programs), **boot.hardware) as lab:
+            boot.prepare(image, kernel_folder())
+            with Lab(image, boot.job(full), **boot.hardware) as lab:
                 try:
                     for _ in listen(tap, boot, lab.lines(
                             began + bound_s,
@@ -204,6 +133,10 @@ def run_boot(tap, boot):
                     error = "\n".join([str(e), *lab.last_words()])
     except (ImageError, EmulatorError, OSError, GetKernelError) as e:
         error = str(e)
+    if boot.fails:
+        tap.point(f"{boot.name}: says what is missing",
+                  None if boot.fails in (error or "") else error or "it works")
+        return
     for program in boot.programs[done:]:
         tap.point(f"{boot.name}: {program.name()}: complete", "not reached")
     tap.point(f"{boot.name}: the lab came to its end", error)
@@ -212,8 +145,8 @@ def run_boot(tap, boot):
 
 def plan(args):
     """The boots that were asked for."""
-    boots = [b for b in BOOTS
-             if not args.boots or b.name in args.boots.split(",")]
+    boots = [b for b in BOOTS if (b.name in args.boots.split(",")
+                                  if args.boots else args.full or not b.full)]
     for boot in boots:
         if args.only:
             boot.programs = [p for p in boot.programs if args.only in p.name()]
@@ -223,12 +156,14 @@ def plan(args):
 def main():
     parser = argparse.ArgumentParser(prog="lab-test",
                                      description=__doc__.split("\n\n")[0])
+    parser.add_argument("--full", action="store_true", help="all, in place of "
+                        "what depends on a device or on the lab")
     parser.add_argument("--boots", metavar="LIST", help="which, with commas: "
                         + ", ".join(b.name for b in BOOTS))
     parser.add_argument("--only", metavar="WORD",
                         help="only programs with this word in their name")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N",
-                        help="boots at a time (default: 2)")
+    parser.add_argument("--jobs", type=int, default=3, metavar="N",
+                        help="boots at a time (default: 3): they mostly wait")
     args = parser.parse_args()
     unknown = set((args.boots or BOOTS[0].name).split(",")) - {
         b.name for b in BOOTS}
@@ -241,7 +176,8 @@ def main():
     tap = Tap()
     with ThreadPoolExecutor(args.jobs) as pool:
         try:
-            for future in [pool.submit(run_boot, tap, b) for b in plan(args)]:
+            for future in [pool.submit(run_boot, tap, b, args.full)
+                           for b in plan(args)]:
                 future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .paths import BUILD, EMULATOR, OBJ
+from .paths import BUILD, EMULATOR, OBJ, ROOT
 
 HERE = Path(__file__).resolve().parent
 
@@ -30,6 +30,15 @@ FIRMWARE = ["bios-256k.bin", "bios.bin", "kvmvapic.bin", "linuxboot.bin",
             "linuxboot_dma.bin", "multiboot.bin", "multiboot_dma.bin",
             "pvh.bin"]
 FIRMWARE_PATH = ["usr/share/qemu", "usr/share/seabios"]
+
+# KVM of the lab's processor, in the order in which they are loaded.
+KVM_MODULES = ["virt/lib/irqbypass.ko", "arch/x86/kvm/kvm.ko",
+               "drivers/crypto/ccp/ccp.ko", "arch/x86/kvm/kvm-amd.ko"]
+
+PYTHON = Path("/usr/bin/python3")
+# What is big there and of no use here.
+PYTHON_LEFT_OUT = {"test", "idlelib", "tkinter", "lib2to3", "ensurepip",
+                   "turtledemo", "dist-packages", "pydoc_data"}
 
 
 class ImageError(Exception):
@@ -159,6 +168,40 @@ class Image:
                      if (bundle / folder / name).exists()]
             if found:
                 self.add(found[0].resolve(), found[0])
+
+    def add_kvm(self, kernel):
+        """The modules that make KVM of the lab's processor; load_kvm loads
+        them. kernel is the folder of the lab's kernel."""
+        for n, name in enumerate(KVM_MODULES):
+            module = kernel / "modules" / "kernel" / name
+            if not module.exists():
+                raise ImageError(f"the lab's kernel has no {module.name}, so "
+                                 "there is no KVM in the lab: "
+                                 "'qtest/lib/kernel.py --refresh' gets "
+                                 "Debian's kernel, which has it")
+            self.add(module, f"/lib/kvm/{n}-{module.name}")
+
+    def add_python(self):
+        """The interpreter, and what comes with it and is of use here."""
+        self.add(PYTHON.resolve(), PYTHON)
+        # A thread that ends loads it, so that ldd does not tell.
+        for line in command("ldconfig", "-p").decode().splitlines():
+            if "libgcc_s.so.1 (libc6,x86-64)" in line:
+                self.add(line.split(" => ")[1])
+        library = Path(command(
+            PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"
+            ).decode().strip())
+        for path in library.rglob("*"):
+            if path.is_file() and PYTHON_LEFT_OUT.isdisjoint(
+                    path.relative_to(library).parts):
+                self.add(path)
+
+    def add_scripts(self, room):
+        """Our Python files in this folder of qtest/, and what they share."""
+        for folder in (room, "lib"):
+            for path in (ROOT / "qtest" / folder).glob("*.py"):
+                self.add(path)
+        self.link(ROOT / "qtest" / room / "lib", "../lib")
 
     def pack(self, out):
         """Write the initramfs; it appears whole or not at all."""

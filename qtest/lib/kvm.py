@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether guests run under KVM here."""
+
+import os
+import subprocess
+
+from .paths import BUILD
+
+DEVICE = "/dev/kvm"
+GUEST = BUILD / "qtest" / "baremetal" / "read-clocks.elf"
+# It leaves with exit code 0, of which isa-debug-exit makes 1.
+GUEST_STATUS = 1
+# 2 s under KVM, in the lab 4. A KVM that emulates each instruction of BIOS and
+# bootloader, as there are, takes minutes.
+BOUND_S = 30
+
+
+def why_not(binary):
+    """Why no guest of this emulator can run under KVM, or None if one does.
+    That the device opens is not enough: so try."""
+    if not os.path.exists(DEVICE):
+        return f"no {DEVICE}: load kvm-amd or kvm-intel"
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        return f"{DEVICE} does not open: join the group kvm, or be root"
+    try:
+        done = subprocess.run(
+            [binary, "-no-user-config", "-nodefaults", "-display", "none",
+             "-no-reboot", "-accel", "kvm", "-cpu", "host", "-m", "16",
+             "-kernel", GUEST, "-append", "times=1",
+             "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=BOUND_S)
+    except subprocess.TimeoutExpired:
+        return f"KVM ran a guest for {BOUND_S} s without coming to its end"
+    if done.returncode != GUEST_STATUS:
+        said = done.stderr.strip().splitlines() or ["no message"]
+        return f"KVM does not run a guest: {said[-1]}"
+    return None
