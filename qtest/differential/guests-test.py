@@ -24,6 +24,7 @@ The short form has linux and grub; --full has all of them, on pc and on q35.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections import namedtuple
@@ -121,6 +122,8 @@ def parse_args():
 
 def main():
     args = parse_args()
+    # The way out on SIGTERM is that of Ctrl-C: no emulator stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     tap = Tap()
     cases = [case for case in (FULL if args.full or args.guests else SHORT)
              if not args.guests or case.guest in args.guests]

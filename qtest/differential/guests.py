@@ -278,6 +278,13 @@ def rtc_date(facts):
                                   SLACK_S)
 
 
+def nvmem_error(facts):
+    """The RTC has 128 bytes, of which the first 14 are registers; the last one keeps
+    what was written."""
+    said = facts.text("nvmem-write").strip()
+    return None if said == "113: Z" else f"{said!r}"
+
+
 def judge_linux(facts, timer):
     """Seen of a Linux; timer: the interrupt that its time comes from"""
     rtc = facts.arrived("rtc0") + facts.arrived("acpi")
@@ -288,6 +295,7 @@ def judge_linux(facts, timer):
                                   if word != "tsc")},
         {"date": rtc_date(facts), "hwclock": linux_guest.hwclock_error(facts),
          "rtcwake": linux_guest.rtcwake_error(facts),
+         "nvmem": nvmem_error(facts),
          "RTC's interrupts": None if rtc >= 2 else f"{rtc}, not 2 or more",
          "timer's interrupts": None if ticks else f"none of {timer}"})
 

@@ -21,6 +21,7 @@ Stock QEMU is run once, to see that all this fails where the event is lost.
 import argparse
 import itertools
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -191,6 +192,8 @@ def parse_args():
 
 def main():
     args = parse_args()
+    # The way out on SIGTERM is that of Ctrl-C: no emulator stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     tap = Tap()
     clocks = args.clocks.split(",") if args.clocks else CLOCKS
     rows = plan_rows(clocks, args.full)
