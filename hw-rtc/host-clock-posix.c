@@ -6,7 +6,8 @@
  * Resolution:   1 ns
  * Epoch:        mono: boot of the host, for unix 1970; wall: 1970, UTC
  * Host suspend: mono stands still, with boottime it goes on; wall goes on
- * Step:         mono does not notice it; wall jumps, and the kernel says so
+ * Step:         mono does not notice it; wall jumps, and the kernel says so;
+ *               a suspend is one, but not with boottime, whose mono moves, too
  * Privilege:    none
  * Failures:     none
  *
@@ -115,6 +116,8 @@ static void posix_class_init(ObjectClass *oc, HostClockClassData data)
     k->rating = row->rating;
     k->rate_error_ppb = row->rate_error_ppb;
     k->counts_as_qemu = row->id == HOST_CLOCK_OS_MONOTONIC;
+    k->step_reference = row->id == HOST_CLOCK_OS_BOOTTIME ?
+                        HOST_CLOCK_OS_BOOTTIME : HOST_CLOCK_OS_MONOTONIC;
     k->open = posix_open;
     k->mono_ns = posix_mono_ns;
 }

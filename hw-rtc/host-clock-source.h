@@ -42,6 +42,11 @@ struct HostClockClass {
      * differ from that of CLOCK_MONOTONIC, in either direction
      */
     uint32_t rate_error_ppb;
+    /**
+     * @step_reference: against which clock of the host a step of CLOCK_REALTIME
+     * is measured; CLOCK_MONOTONIC by default
+     */
+    HostClockOsId step_reference;
 
     /**
      * @open: (optional) get hold of the source

@@ -117,15 +117,15 @@ void host_clock_read(HostClock *hc, HostClockReading *r)
 /* Steps */
 
 /*
- * Steps of CLOCK_REALTIME are measured against CLOCK_MONOTONIC: the kernel
- * slews both alike, whereas a source with a crystal of its own drifts.
+ * Steps of CLOCK_REALTIME are measured against a clock that the kernel slews
+ * alike, whereas a source with a crystal of its own drifts.
  */
 static void read_for_steps(HostClock *hc, HostClockReading *r)
 {
     if (hc->ops->pair) {
         hc->ops->pair(hc, r);
     } else {
-        r->error_ns = host_clock_os_now_pair_ns(HOST_CLOCK_OS_MONOTONIC,
+        r->error_ns = host_clock_os_now_pair_ns(hc->ops->step_reference,
                                                 &r->mono_ns, &r->wall_ns);
     }
 }

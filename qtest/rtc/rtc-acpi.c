@@ -1,14 +1,11 @@
 /*
- * QTest testcase for the mc146818rtc: the alarm is an event of ACPI, and the
- * ports that ACPI's tables claim
+ * QTest testcase for the mc146818rtc: the alarm is an event of ACPI
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "rtc-util.h"
-#include "libqos/fw_cfg.h"
-#include "qemu/units.h"
 #include "hw/rtc/mc146818rtc.h"
 
 /* ACPI: the alarm is a fixed event; ACPI specification, section 4.8.3.1.1 */
@@ -136,29 +133,8 @@ static void test_acpi_sleeps_on(const void *opaque)
     qtest_quit(qts);
 }
 
-/* _CRS has the ports that respond, or Linux would find a second bank. */
-static void test_acpi_ports(const void *machine)
-{
-    /* IO (Decode16, 0x0070, 0x0070, 0x01, length), ACPI 6.4.2.5 */
-    static const uint8_t io[] = { 0x47, 0x01, 0x70, 0x00, 0x70, 0x00, 0x01 };
-    /* The DSDT is at the beginning of the tables, the RTC in its first part. */
-    g_autofree uint8_t *tables = g_malloc0(16 * KiB);
-    const uint8_t *found;
-    QFWCFG *fw_cfg;
-
-    qts = qtest_initf("-machine %s -nodefaults", (const char *)machine);
-    fw_cfg = pc_fw_cfg_init(qts);
-    qfw_cfg_get_file(fw_cfg, "etc/acpi/tables", tables, 16 * KiB);
-    found = memmem(tables, 16 * KiB - 1, io, sizeof(io));
-    g_assert_nonnull(found);
-    g_assert_cmpint(found ? found[sizeof(io)] : 0, ==, 2);
-    pc_fw_cfg_uninit(fw_cfg);
-    qtest_quit(qts);
-}
-
 void add_acpi_tests(void)
 {
-    static const char *const with_tables[] = { "pc", "q35", "microvm,rtc=on" };
     static const struct {
         const char *name;
         void (*run)(const void *);
@@ -176,11 +152,5 @@ void add_acpi_tests(void)
 
             qtest_add_data_func(path, &chipsets[i], tests[j].run);
         }
-    }
-    for (int i = 0; i < ARRAY_SIZE(with_tables); i++) {
-        g_autofree char *path = g_strdup_printf(
-            "/rtc-registers/acpi/ports/%s", with_tables[i]);
-
-        qtest_add_data_func(path, with_tables[i], test_acpi_ports);
     }
 }

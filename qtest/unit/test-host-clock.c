@@ -84,15 +84,16 @@ static void test_epoch(void)
 /* The host is suspended: only boottime goes on. */
 static void test_suspend(const void *name)
 {
+    bool goes_on = g_str_equal(name, "boottime");
     HostClock *hc = open_clock(name);
     int64_t mono0 = mono(hc);
 
     sim_suspend(HOUR, false);
     sim_advance(SEC);
-    assert_near(mono(hc) - mono0,
-                SEC + (g_str_equal(name, "boottime") ? HOUR : 0));
+    assert_near(mono(hc) - mono0, SEC + (goes_on ? HOUR : 0));
     assert_near(wall(hc), START_REAL + HOUR + SEC);
-    g_assert_cmpuint(hc->generation, ==, 1);
+    /* Where both go on, wall time has made no step. */
+    g_assert_cmpuint(hc->generation, ==, goes_on ? 0 : 1);
     close_clock(hc);
 }
 
