@@ -6,7 +6,7 @@
 
 . "$(dirname "$0")/env.sh"
 
-suites=(unit qtest upstream guest lab stock-faults differential mutation sanitizers
+suites=(unit qtest upstream guest lab libvirt stock-faults differential mutation sanitizers
         fuzz style build)
 case ${1:-} in
 -h | --help)
@@ -15,6 +15,7 @@ usage: ./run check [SUITE...]
        ./run check SUITE --OPTION...
 suites: ${suites[*]}
 With options one suite runs, and they are for its programs:
+  libvirt --full                  all host clocks with all forms of <clock>
   differential --operations N     how many operations of each kind, 200000
   differential --seed N           replay; [--round N] only one round
   upstream --full                 all of migration-test, not only what can be touched

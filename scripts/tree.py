@@ -38,8 +38,8 @@ BUILD = build_folder(BASE)
 STOCK = BUILD / 'stock' / 'src'
 STAGED = BUILD / 'host-clock' / 'src'
 # Suites whose programs are qtest/SUITE/*-test.py
-OWN_FOLDER = ('build', 'guest', 'lab', 'stock-faults', 'differential', 'mutation', 'sanitizers',
-              'fuzz')
+OWN_FOLDER = ('build', 'guest', 'lab', 'libvirt', 'stock-faults', 'differential', 'mutation',
+              'sanitizers', 'fuzz')
 STATE = 'host-clock-staged.json'        # in .git of the staged tree
 LINKS_MARK = '# files linked from the project'
 
