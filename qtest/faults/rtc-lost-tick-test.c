@@ -1,5 +1,5 @@
 /*
- * RTC: a tick that the guest has seen is not lost
+ * RTC: a tick that the guest has seen is not lost, and one that it has not is
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,6 +27,12 @@ static void test_lost_tick(void)
     cmos_write(s, 0xb, 0x42);
     qtest_clock_step(s, 1000 * 1000);
     g_assert_cmphex(cmos_read(s, 0xc), ==, 0xc0);
+    g_assert_cmphex(cmos_read(s, 0xc), ==, 0);
+    /* Of three that it has not seen two are lost, and come again. */
+    qtest_clock_step(s, 3 * 1000 * 1000);
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmphex(cmos_read(s, 0xc), ==, 0xc0);
+    }
     g_assert_cmphex(cmos_read(s, 0xc), ==, 0);
     qtest_quit(s);
 }

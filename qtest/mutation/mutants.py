@@ -25,6 +25,7 @@ FAULT, CONFORM = "tests/qtest/host-clock-fault-test", "tests/qtest/host-clock-te
 MANUAL_TEST = "tests/qtest/host-clock-manual-test"
 HPET_TEST = "tests/qtest/hpet-test"
 REGISTERS = "tests/qtest/rtc-registers-test"
+LOST_TICK = "tests/qtest/rtc-lost-tick-test"
 
 MUTANTS = [
     # The core: readings, life and holdover, on the simulated host
@@ -57,6 +58,9 @@ MUTANTS = [
     Mutant("second-choice-wins", VIEW,
            "if (chosen_clock && chosen_clock != hc) {", "if (false) {",
            CHOICE_TEST, "/host-clock/core/choice/twice"),
+    Mutant("sleep-is-a-step-of-boottime", POSIX,
+           "row->id == HOST_CLOCK_OS_BOOTTIME ?", "false ?",
+           UNIT, "/host-clock/boottime/reading/suspend"),
     Mutant("unix-follows-steps", POSIX,
            "return host_clock_os_now_ns(p->id) + p->epoch_ns;",
            "return host_clock_os_now_ns(p->epoch_ns ? HOST_CLOCK_OS_REALTIME : "
@@ -234,6 +238,17 @@ MUTANTS = [
            "if (true) {", REGISTERS, "/x86_64/rtc-registers/start/"),
     Mutant("alarm-kept-from-acpi", RTC, "    qemu_irq_pulse(s->alarm);\n", "",
            REGISTERS, "/x86_64/rtc-registers/acpi/"),
+    Mutant("lost-tick-forgotten", RTC, "            if (lost) {",
+           "            if (lost && false) {", LOST_TICK, "/x86_64/rtc/lost-tick"),
+    Mutant("seen-tick-is-lost", RTC, "            if (lost) {",
+           "            if (lost || true) {", LOST_TICK, "/x86_64/rtc/lost-tick"),
+    Mutant("second-bank", RTC, "                           0x01, 0x02));",
+           "                           0x01, 0x08));",
+           "tests/qtest/rtc-ports-test", "/x86_64/rtc/ports/"),
+    Mutant("date-waits-for-the-guest", "system/rtc.c",
+           "    if (rtc_base_type != RTC_BASE_DATETIME) {\n        rtc_guest",
+           "    if (true) {\n        rtc_guest",
+           REGISTERS, "/x86_64/rtc-registers/start/paused/"),
     Mutant("zone-ignored", "system/rtc.c", "+ more_s - offset_s", "+ more_s",
            REGISTERS, "/x86_64/rtc-registers/base/"),
     Mutant("hpet-half-by-half", HPET,
