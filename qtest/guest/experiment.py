@@ -29,7 +29,7 @@ from lib.emulator import Emulator, EmulatorError, stamp
 from lib.kernel import GetKernelError, kernel_folder
 from lib.paths import OURS
 from lib.sources import list_sources
-from linux_guest import check_names, make_initramfs, run_row
+from experiment_guest import check_names, make_initramfs, run_row
 from table import print_failures, print_table, print_tap
 
 # Those that the lab can have, where KVM is too.

@@ -15,7 +15,7 @@ from lib.image import PYTHON, Image, ImageError
 from lib.kernel import GetKernelError, kernel_folder
 from lib.lab import KVM_CPU, Lab, LabError
 from lib.paths import BUILD, ROOT
-from linux_guest import INITRAMFS, check_names, make_initramfs
+from experiment_guest import INITRAMFS, check_names, make_initramfs
 from pairs import emulator_in_lab
 
 EXPERIMENT = ROOT / "qtest" / "guest" / "experiment.py"

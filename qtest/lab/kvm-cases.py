@@ -207,7 +207,7 @@ def points(tap, full):
     yield "KVM runs a guest", check_kvm
     # 'manual' stands still; what this host lacks is not for this test.
     sources = [s.name for s in list_sources(str(OURS)).values()
-               if not s.reason and s.name not in ("system", "manual", "scaled")]
+               if not s.reason and s.name not in ("system", "manual")]
     seconds = 60 if full else 6
     for chip, way in IRQCHIPS:
         yield f"interrupts/{chip}/{way}", check_irqs, chip, way
@@ -234,6 +234,7 @@ def main():
         if args.only in name:
             tap.attempt(name, *call)
     return tap.end()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,7 +17,6 @@ TICK_HZ = 64                # the guest's periodic interrupts
 # Bounds on waiting; they only matter when something is broken.
 START_S = 60    # until QMP answers: 1 s in the lab
 LINE_S = 60     # until the guest's next line: 3 s for the first one, then 1/4 s
-MOVE_S = 60     # until a small VM is saved: 1 s
 FOREVER_S = 86400
 
 # A line of the guest: its arrival, for how long the host has been asleep by then,
@@ -123,16 +122,6 @@ class Timekeeper(Emulator):
             if clock["default"]:
                 return clock["wall-ns"] / 1e9
         return None
-
-    def wait_migrated(self):
-        deadline = time.monotonic() + MOVE_S
-        while True:
-            status = self.qmp.command("query-migrate").get("status")
-            if status == "completed":
-                return
-            if status == "failed" or time.monotonic() > deadline:
-                raise EmulatorError(f"migration: {status}; {self.stderr()}")
-            time.sleep(0.02)
 
     def save(self, path):
         """Write the state of the VM, which stops then, to a file."""

@@ -177,8 +177,8 @@ class Image:
             if not module.exists():
                 raise ImageError(f"the lab's kernel has no {module.name}, so "
                                  "there is no KVM in the lab: "
-                                 "'qtest/lib/kernel.py --refresh' gets "
-                                 "Debian's kernel, which has it")
+                                 f"remove {kernel}, and Debian's kernel, "
+                                 "which has it, is fetched again")
             self.add(module, f"/lib/kvm/{n}-{module.name}")
 
     def add_python(self):
