@@ -15,9 +15,11 @@
 
 /* Power-on */
 
+/* time(2) may be a tick of the kernel, 8 ms, behind the clock that QEMU reads. */
 static int64_t utc_s(Cell *cell)
 {
-    return cell_is_manual(cell) ? MANUAL_WALL_S : time(NULL);
+    return cell_is_manual(cell) ? MANUAL_WALL_S :
+           g_get_real_time() / G_USEC_PER_SEC;
 }
 
 /* -1 for utc and localtime */
