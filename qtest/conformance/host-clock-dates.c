@@ -15,7 +15,7 @@
 
 /* Power-on */
 
-/* time(2) may be a tick of the kernel, 8 ms, behind the clock that QEMU reads. */
+/* time(2) may be a tick of the kernel, 8 ms, behind the clock QEMU reads. */
 static int64_t utc_s(Cell *cell)
 {
     return cell_is_manual(cell) ? MANUAL_WALL_S :
