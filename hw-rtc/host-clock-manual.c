@@ -44,9 +44,6 @@ struct HostClockManual {
     int64_t wall_ns;
 };
 
-/* Sums with the deadlines of devices stay in range. */
-#define END_S       (INT64_MAX / NANOSECONDS_PER_SECOND - 365 * 86400)
-#define END_NS      ((int64_t)(END_S * NANOSECONDS_PER_SECOND))
 /* Nothing else can run for so long while time moves. */
 #define SLICE_NS    (2 * SCALE_MS)
 
@@ -63,7 +60,7 @@ static bool parse_wall(const char *str, int64_t *wall_ns, Error **errp)
         error_prepend(errp, "wall=");
         return false;
     }
-    if (date.tv_sec < 0 || date.tv_sec >= END_S) {
+    if (date.tv_sec < 0 || date.tv_sec >= HOST_CLOCK_END_NS / NANOSECONDS_PER_SECOND) {
         error_setg(errp, "wall=%s: a host clock goes from 1970-01-01 to "
                    "2261-04-11 (UTC)", str);
         return false;
@@ -140,7 +137,7 @@ static int64_t manual_next_ns(HostClockManual *m, int64_t at_most_ns)
 {
     int64_t next_ns;
 
-    if (HOST_CLOCK(m) != host_clock_machine()) {
+    if (!host_clock_is_machines(HOST_CLOCK(m))) {
         return at_most_ns;
     }
     next_ns = host_clock_views_deadline_ns();
@@ -148,12 +145,13 @@ static int64_t manual_next_ns(HostClockManual *m, int64_t at_most_ns)
         next_ns = qemu_soonest_timeout(next_ns,
                                        timerlist_deadline_ns(virtual_list(i)));
     }
-    return qemu_soonest_timeout(next_ns, at_most_ns);
+    return qemu_soonest_timeout(at_most_ns,
+        host_clock_until_machine_ns(HOST_CLOCK(m), next_ns));
 }
 
 static void manual_run_timers(HostClockManual *m)
 {
-    if (HOST_CLOCK(m) == host_clock_machine()) {
+    if (host_clock_is_machines(HOST_CLOCK(m))) {
         host_clock_views_run();
         for (int i = 0; i < 2; i++) {
             timerlist_run_timers(virtual_list(i));
@@ -178,12 +176,16 @@ static void manual_walk(HostClockManual *m, int64_t end_ns)
 /* How far time can move before one of the times that it drives is too large */
 static int64_t manual_left_ns(HostClockManual *m)
 {
-    int64_t far_ns = MAX(m->mono_ns, m->wall_ns);
+    int64_t left_ns = HOST_CLOCK_END_NS - MAX(m->mono_ns, m->wall_ns);
 
-    if (HOST_CLOCK(m) == host_clock_machine()) {
-        far_ns = MAX(far_ns, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+    if (host_clock_is_machines(HOST_CLOCK(m))) {
+        int64_t vm_ns = HOST_CLOCK_END_NS -
+                        qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+
+        left_ns = MIN(left_ns, host_clock_until_machine_ns(HOST_CLOCK(m),
+                                                           MAX(vm_ns, 0)));
     }
-    return MAX(END_NS - far_ns, 0);
+    return MAX(left_ns, 0);
 }
 
 /* Returns: the monotonic time @ns from now, or -1 with @errp set */
@@ -211,6 +213,9 @@ bool host_clock_qtest_step(int64_t ns, Error **errp)
     HostClockManual *m;
     int64_t end_ns;
 
+    while (hc->parent) {
+        hc = hc->parent;
+    }
     if (!object_dynamic_cast(OBJECT(hc), TYPE_HOST_CLOCK_MANUAL)) {
         error_setg(errp, "host clock '%s' moves by itself; clock_step and "
                    "clock_set are for 'manual', or without -clock",
@@ -218,7 +223,7 @@ bool host_clock_qtest_step(int64_t ns, Error **errp)
         return false;
     }
     m = HOST_CLOCK_MANUAL(hc);
-    end_ns = manual_end_ns(m, ns, errp);
+    end_ns = manual_end_ns(m, host_clock_until_machine_ns(hc, ns), errp);
     if (end_ns < 0) {
         return false;
     }
@@ -232,7 +237,7 @@ bool host_clock_qtest_step(int64_t ns, Error **errp)
 
 static HostClockManual *manual_find(const char *id, Error **errp)
 {
-    HostClock *hc = host_clock_find(id, errp);
+    HostClock *hc = host_clock_find("id", id, errp);
 
     if (hc && !object_dynamic_cast(OBJECT(hc), TYPE_HOST_CLOCK_MANUAL)) {
         error_setg(errp, "host clock '%s' is a %s; only a "
@@ -291,10 +296,10 @@ void qmp_host_clock_step(const char *id, int64_t ns, Error **errp)
         return;
     }
     if (sadd64_overflow(m->wall_ns, ns, &sum_ns) || sum_ns < 0 ||
-        sum_ns > END_NS) {
+        sum_ns > HOST_CLOCK_END_NS) {
         error_setg(errp, "ns=%" PRId64 ": wall time can step by %" PRId64
                    " to %" PRId64 " ns", ns, -m->wall_ns,
-                   END_NS - m->wall_ns);
+                   HOST_CLOCK_END_NS - m->wall_ns);
         return;
     }
     manual_move(m, 0, ns);
@@ -342,6 +347,7 @@ static void manual_class_init(ObjectClass *oc, HostClockClassData data)
     k->open = manual_open;
     k->mono_ns = manual_mono_ns;
     k->pair = manual_pair;
+    k->moves_when_told = true;
     k->sleep_ns = manual_sleep_ns;
     k->alarm_name = manual_alarm_name;
 

@@ -53,6 +53,13 @@ int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
     return best_ns / 2 + 1;
 }
 
+int64_t host_clock_os_suspended_ns(void)
+{
+    int64_t ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
+
+    return host_clock_os_now_ns(HOST_CLOCK_OS_BOOTTIME) - ns;
+}
+
 void host_clock_os_sleep_ns(int64_t ns)
 {
     g_usleep(DIV_ROUND_UP(ns, SCALE_US));

@@ -53,6 +53,12 @@ int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
                                   int64_t *real_ns);
 
 /**
+ * host_clock_os_suspended_ns: how long the host has been suspended since it was
+ * booted; thread-safe
+ */
+int64_t host_clock_os_suspended_ns(void);
+
+/**
  * host_clock_os_sleep_ns: do nothing for a while
  * @ns: for how long; it may well be longer
  *

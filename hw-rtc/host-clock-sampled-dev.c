@@ -170,7 +170,7 @@ static int64_t sampled_sleep_ns(HostClock *hc, int64_t delta_ns)
 /* Does the main loop wait for something on the time of this clock? */
 static bool is_awaited(HostClockSampled *s)
 {
-    return host_clock_chosen() == HOST_CLOCK(s) &&
+    return host_clock_is_machines(HOST_CLOCK(s)) &&
         (host_clock_views_deadline_ns() >= 0 ||
          (host_clock_drives_vm() &&
           timerlist_deadline_ns(main_loop_tlg.tl[QEMU_CLOCK_VIRTUAL]) >= 0));
@@ -283,15 +283,6 @@ void host_clock_sampled_hold(HostClockSampled *s)
 
 /* Properties */
 
-bool host_clock_sampled_may_set(Object *obj, const char *name, Error **errp)
-{
-    if (HOST_CLOCK(obj)->opened) {
-        error_setg(errp, "'%s' cannot be set once the clock is open", name);
-        return false;
-    }
-    return true;
-}
-
 #define STRING_PROPERTY(FIELD, NAME)                                         \
     static char *get_ ## FIELD(Object *obj, Error **errp)                    \
     {                                                                        \
@@ -300,7 +291,7 @@ bool host_clock_sampled_may_set(Object *obj, const char *name, Error **errp)
                                                                              \
     static void set_ ## FIELD(Object *obj, const char *value, Error **errp)  \
     {                                                                        \
-        if (host_clock_sampled_may_set(obj, NAME, errp)) {                   \
+        if (host_clock_may_set(obj, NAME, errp)) {                           \
             g_free(HOST_CLOCK_SAMPLED(obj)->FIELD);                          \
             HOST_CLOCK_SAMPLED(obj)->FIELD = g_strdup(value);                \
         }                                                                    \
@@ -316,7 +307,7 @@ static int get_alarm(Object *obj, Error **errp)
 
 static void set_alarm(Object *obj, int value, Error **errp)
 {
-    if (host_clock_sampled_may_set(obj, "alarm", errp)) {
+    if (host_clock_may_set(obj, "alarm", errp)) {
         HOST_CLOCK_SAMPLED(obj)->alarm = value;
     }
 }
@@ -330,7 +321,7 @@ static void get_alarm_hz(Object *obj, Visitor *v, const char *name,
 static void set_alarm_hz(Object *obj, Visitor *v, const char *name,
                          void *opaque, Error **errp)
 {
-    if (host_clock_sampled_may_set(obj, name, errp)) {
+    if (host_clock_may_set(obj, name, errp)) {
         visit_type_uint32(v, name, &HOST_CLOCK_SAMPLED(obj)->alarm_hz, errp);
     }
 }

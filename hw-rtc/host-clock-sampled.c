@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/module.h"
+#include "host-clock-internal.h"
 #include "host-clock-sampled.h"
 
 /* While others have the device, as those that sample do, try again. */
@@ -33,8 +34,7 @@
 #define ACQUIRE_NS          (2 * SCALE_MS)
 #define ACQUIRE_TICKS       10
 
-/* No suspend is shorter; the kernel measures it in whole seconds of an RTC. */
-#define SUSPEND_MIN_NS      (100 * SCALE_MS)
+/* The kernel measures a suspend in whole seconds of an RTC. */
 #define SUSPEND_SLACK_NS    (2 * NANOSECONDS_PER_SECOND)
 
 /* Readings, by any thread */
@@ -68,21 +68,13 @@ static int64_t now_raw(void)
     return host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
 }
 
-/* How long the host has been suspended since it was booted */
-static int64_t host_suspended_ns(void)
-{
-    int64_t ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);
-
-    return host_clock_os_now_ns(HOST_CLOCK_OS_BOOTTIME) - ns;
-}
-
 /* While the host is suspended RAW stands still, and the device may go on. */
 static bool was_suspended(HostClockSampled *s, int64_t step_ns)
 {
-    int64_t suspended_ns = host_suspended_ns() - s->suspended_ns;
+    int64_t suspended_ns = host_clock_os_suspended_ns() - s->suspended_ns;
     int64_t differ_ns = step_ns - suspended_ns;
 
-    return step_ns > 0 && suspended_ns > SUSPEND_MIN_NS &&
+    return step_ns > 0 && suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS &&
            ABS(differ_ns) <= SUSPEND_SLACK_NS + suspended_ns / 100;
 }
 
@@ -94,7 +86,7 @@ static void sampled_stepped(HostClockSampled *s, int64_t step_ns)
     s->ambiguous = 0;
     s->edge_ns = 0;
     /* While it is opened nobody reads it: it steps to where it should be. */
-    if (!s->timer) {
+    if (!s->is_acquired) {
         host_clock_sampler_apply_step(&s->sampler, step_ns);
         return;
     }
@@ -124,8 +116,10 @@ static void sampled_consistent(HostClockSampled *s, int64_t next_edge_ns)
         s->edge_ns = next_edge_ns;
         s->edge_ns += s->good < FAST_SAMPLES ? 0 : k->interval_ns - k->tick_ns;
     }
-    s->suspended_ns = host_suspended_ns();
-    host_clock_report_ok(HOST_CLOCK(s));
+    s->suspended_ns = host_clock_os_suspended_ns();
+    if (s->is_acquired) {
+        host_clock_report_ok(HOST_CLOCK(s));
+    }
 }
 
 static void sampled_add(HostClockSampled *s, const HostClockSample *sample,
@@ -264,85 +258,149 @@ static void sampled_timer(void *opaque)
 /* The device may have gone on while the host was suspended. */
 static void sampled_clock_was_set(HostClock *hc)
 {
-    sample_now(HOST_CLOCK_SAMPLED(hc));
-    plan(HOST_CLOCK_SAMPLED(hc));
+    HostClockSampled *s = HOST_CLOCK_SAMPLED(hc);
+
+    if (s->is_acquired) {
+        sample_now(s);
+        plan(s);
+    }
 }
 
 /* Opening and closing */
 
-static bool take_patiently(HostClockSampled *s, HostClockSample *sample,
-                           Error **errp)
+/* Find the beginning of a tick, so that the date is right from the start. */
+static void acquire_begin(HostClockSampled *s, const HostClockSample *first)
 {
-    Error *err = NULL;
-    int ret, tries = BUSY_TRIES;
+    HostClockSample *last = &s->acquire.last;
 
-    while ((ret = take(s, sample, &err)) == -EBUSY && --tries) {
-        error_free(err);
-        err = NULL;
-        host_clock_os_sleep_ns(g_random_int_range(1, BUSY_WAIT_NS));
-    }
-    error_propagate(errp, err);
-    return ret == 0;
+    /* Monotonic time begins with 0. */
+    stat64_set(&s->offset_ns, first->ns[0]);
+    *last = *first;
+    last->ns[1] -= last->ns[0];
+    last->ns[0] = 0;
+    host_clock_sampler_start(&s->sampler, last);
+    s->acquire.until_ns = last->raw_ns[1] +
+        ACQUIRE_TICKS * HOST_CLOCK_SAMPLED_GET_CLASS(s)->tick_ns;
+    s->acquire.closer_ns = INT64_MAX;
 }
 
-/* Find the beginning of a tick, so that the date is right from the start. */
-static bool acquire(HostClockSampled *s, Error **errp)
+/* Returns: false if this is not enough yet */
+static bool acquire_add(HostClockSampled *s, const HostClockSample *sample,
+                        Error **errp)
 {
     int64_t tick_ns = HOST_CLOCK_SAMPLED_GET_CLASS(s)->tick_ns;
-    int64_t until_ns, closer_ns = INT64_MAX;
-    HostClockSample sample, last;
+    HostClockSample last = s->acquire.last;
 
-    if (!take_patiently(s, &last, errp)) {
+    s->acquire.last = *sample;
+    if (sample->ns[0] != last.ns[0]) {
+        sampled_add(s, &last, KNOWN_NS);
+        sampled_add(s, sample, KNOWN_NS);
+        if (!s->ambiguous) {
+            return true;
+        }
+        /* The host is busy.  Sample without a pause where the next comes */
+        s->acquire.closer_ns = last.raw_ns[0] + tick_ns - ACQUIRE_NS;
+    }
+    if (sample->raw_ns[1] < s->acquire.until_ns) {
         return false;
     }
-    /* Monotonic time begins with 0. */
-    stat64_set(&s->offset_ns, last.ns[0]);
-    last.ns[1] -= last.ns[0];
-    last.ns[0] = 0;
-    host_clock_sampler_start(&s->sampler, &last);
-    until_ns = last.raw_ns[1] + ACQUIRE_TICKS * tick_ns;
-    do {
-        if (last.raw_ns[1] < closer_ns) {
-            host_clock_os_sleep_ns(ACQUIRE_NS);
-        }
-        if (!take_patiently(s, &sample, errp)) {
-            return false;
-        }
-        if (sample.ns[0] != last.ns[0]) {
-            sampled_add(s, &last, KNOWN_NS);
-            sampled_add(s, &sample, KNOWN_NS);
-            if (!s->ambiguous) {
-                return true;
-            }
-            /* The host is busy.  Sample without a pause where the next comes */
-            closer_ns = last.raw_ns[0] + tick_ns - ACQUIRE_NS;
-        }
-        last = sample;
-    } while (sample.raw_ns[1] < until_ns);
-
-    if (closer_ns == INT64_MAX) {
+    if (s->acquire.closer_ns == INT64_MAX) {
         error_setg(errp, "the time of %s stands still", s->name);
         return false;
     }
     /* Make do with what is known, and make up for the rest later. */
-    sampled_add(s, &last, tick_ns);
+    sampled_add(s, sample, tick_ns);
     return true;
+}
+
+/*
+ * One sample more.
+ *
+ * Returns: how long to wait for the next, in ns; -1: it is done; -2: it has
+ * failed, with @errp set
+ */
+static int64_t acquire_more(HostClockSampled *s, Error **errp)
+{
+    ERRP_GUARD();
+    HostClockSample sample;
+    Error *err = NULL;
+    int ret = take(s, &sample, &err);
+
+    if (ret == -EBUSY && ++s->acquire.busy < BUSY_TRIES) {
+        error_free(err);
+        return g_random_int_range(1, BUSY_WAIT_NS);
+    }
+    if (ret < 0) {
+        error_propagate(errp, err);
+        return -2;
+    }
+    s->acquire.busy = 0;
+    if (!s->acquire.until_ns) {
+        acquire_begin(s, &sample);
+    } else if (acquire_add(s, &sample, errp)) {
+        return -1;
+    }
+    if (*errp) {
+        return -2;
+    }
+    return sample.raw_ns[1] < s->acquire.closer_ns ? ACQUIRE_NS : 0;
+}
+
+static void acquired(HostClockSampled *s)
+{
+    s->is_acquired = true;
+    host_clock_sampled_hold(s);
+    s->sampled_ns = now_raw();
+    s->suspended_ns = host_clock_os_suspended_ns();
+    timer_free(s->timer);
+    s->timer = timer_new_ns(QEMU_CLOCK_REALTIME, sampled_timer, s);
+    plan(s);
+}
+
+static void acquire_timer(void *opaque)
+{
+    HostClockSampled *s = opaque;
+    Error *err = NULL;
+    int64_t ns = acquire_more(s, &err);
+
+    if (ns >= 0) {
+        timer_mod_ns(s->timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + ns);
+    } else if (!err) {
+        acquired(s);
+        host_clock_report_acquired(HOST_CLOCK(s));
+    } else {
+        host_clock_report_failure(HOST_CLOCK(s), "%s", error_get_pretty(err));
+        error_free(err);
+    }
 }
 
 static bool sampled_open(HostClock *hc, Error **errp)
 {
     HostClockSampled *s = HOST_CLOCK_SAMPLED(hc);
+    int64_t ns;
 
-    if (!host_clock_sampled_identify(s, errp) || !acquire(s, errp)) {
-        host_clock_sampled_release(s, true);
-        return false;
+    if (!host_clock_sampled_identify(s, errp)) {
+        goto fail;
     }
-    host_clock_sampled_hold(s);
-    s->sampled_ns = now_raw();
-    s->suspended_ns = host_suspended_ns();
-    s->timer = timer_new_ns(QEMU_CLOCK_REALTIME, sampled_timer, s);
-    plan(s);
-    return true;
+    ns = acquire_more(s, errp);
+    if (ns >= 0 && host_clock_has_begun()) {
+        /* A tick may be a second away, and the VM runs. */
+        hc->state = HOST_CLOCK_STATE_ACQUIRING;
+        s->timer = timer_new_ns(QEMU_CLOCK_REALTIME, acquire_timer, s);
+        timer_mod_ns(s->timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + ns);
+        return true;
+    }
+    while (ns >= 0) {
+        host_clock_os_sleep_ns(ns);
+        ns = acquire_more(s, errp);
+    }
+    if (ns == -1) {
+        acquired(s);
+        return true;
+    }
+fail:
+    host_clock_sampled_release(s, true);
+    return false;
 }
 
 static void sampled_close(HostClock *hc)

@@ -105,6 +105,14 @@ struct HostClockSampled {
     Stat64 offset_ns;
 
     QEMUTimer *timer;
+    /* While it is opened: when to give up, and when to sample closely */
+    struct {
+        HostClockSample last;
+        int64_t until_ns;
+        int64_t closer_ns;
+        unsigned busy;
+    } acquire;
+    bool is_acquired;
     /* Samples since it failed or stepped, one for a tick; in search of one */
     unsigned good;
     unsigned ambiguous;
@@ -136,9 +144,6 @@ int host_clock_sampled_fd(HostClockSampled *s, Error **errp);
 
 /* See HostClockSampledClass */
 void host_clock_sampled_pair(HostClock *hc, HostClockReading *reading);
-
-/* Can property @name be set now?  Not, with @errp set, when it is open. */
-bool host_clock_sampled_may_set(Object *obj, const char *name, Error **errp);
 
 /* Between host-clock-sampled.c and host-clock-sampled-dev.c; need the BQL */
 

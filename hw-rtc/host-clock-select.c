@@ -22,20 +22,20 @@
 /* The id of the object that -clock creates */
 #define DEFAULT_ID "host-clock0"
 
-HostClock *host_clock_find(const char *id, Error **errp)
+HostClock *host_clock_find(const char *option, const char *id, Error **errp)
 {
     bool ambiguous = false;
     Object *obj = *id ? object_resolve_path(id, &ambiguous) : NULL;
 
     if (!obj || ambiguous) {
-        error_setg(errp, "host-clock=%s: there is no object with this ID", id);
-        error_append_hint(errp, "Create it with -object host-clock-NAME,id=%s, "
-                          "or use -clock NAME.\n", id);
+        error_setg(errp, "%s=%s: there is no object with this ID", option, id);
+        error_append_hint(errp, "Create it with -object host-clock-NAME,id=%s"
+                          ".\n", id);
         return NULL;
     }
     if (!object_dynamic_cast(obj, TYPE_HOST_CLOCK)) {
-        error_setg(errp, "host-clock=%s: this object is a %s, not a host clock",
-                   id, object_get_typename(obj));
+        error_setg(errp, "%s=%s: this object is a %s, not a host clock",
+                   option, id, object_get_typename(obj));
         return NULL;
     }
     return HOST_CLOCK(obj);
@@ -63,8 +63,7 @@ static char *source_names(void)
     return g_string_free(names, false);
 }
 
-/* Returns a reference that the caller owns, or NULL with @errp set. */
-static Object *source_open(const char *name, const char *id, Error **errp)
+Object *host_clock_open(const char *name, const char *id, Error **errp)
 {
     g_autofree char *type = g_strconcat(HOST_CLOCK_PREFIX, name, NULL);
     Object *obj;
@@ -108,11 +107,12 @@ static bool choose_first(char **list, GString *reasons, Error **errp)
 {
     for (char **name = list; *name; name++) {
         Error *err = NULL;
-        Object *obj = source_open(*name, DEFAULT_ID, &err);
+        Object *obj = host_clock_open(*name, DEFAULT_ID, &err);
 
         if (obj) {
             bool ok = host_clock_choose(HOST_CLOCK(obj), errp);
 
+            host_clock_failover_list(name);
             object_unref(obj);
             return ok;
         }
@@ -172,18 +172,12 @@ static int check_global(void *opaque, QemuOpts *opts, Error **errp)
 
 bool host_clock_configure(const char *names, Error **errp)
 {
-    HostClock *hc;
-
     if (qemu_opts_foreach(qemu_find_opts("global"), check_global, NULL,
                           errp) ||
         (names && !choose_by_name(names, errp))) {
         return false;
     }
-    hc = host_clock_machine();
-    if (host_clock_drives_vm() && !hc->ops->counts_as_qemu) {
-        cpu_set_clock_base(&hc->base);
-    }
-    return true;
+    return host_clock_begin(errp);
 }
 
 /* Help */
@@ -198,7 +192,7 @@ static void help_line(gpointer data, gpointer user_data)
     ObjectClass *oc = data;
     const char *name = object_class_get_name(oc) + strlen(HOST_CLOCK_PREFIX);
     Error *err = NULL;
-    Object *obj = source_open(name, NULL, &err);
+    Object *obj = host_clock_open(name, NULL, &err);
 
     printf("%-10s %s", name, HOST_CLOCK_CLASS(oc)->description);
     if (obj) {

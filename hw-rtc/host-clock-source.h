@@ -17,6 +17,13 @@
 
 #define HOST_CLOCK_PREFIX TYPE_HOST_CLOCK "-"
 
+/* Wall time ends here, so that sums with deadlines of devices are in range. */
+#define HOST_CLOCK_END_NS                                                    \
+    ((int64_t)((INT64_MAX / NANOSECONDS_PER_SECOND - 365 * 86400) *          \
+               NANOSECONDS_PER_SECOND))
+/* No suspend is shorter. */
+#define HOST_CLOCK_SUSPEND_MIN_NS (100 * SCALE_MS)
+
 /* What class_init is given: void * in QEMU 10.0, const void * from 10.1 on */
 typedef typeof_field(TypeInfo, class_data) HostClockClassData;
 
@@ -35,6 +42,8 @@ struct HostClockClass {
     int rating;
     /** @is_system: the views are QEMU's own clocks; TYPE_HOST_CLOCK_SYSTEM */
     bool is_system;
+    /** @moves_when_told: steps are those that were asked for */
+    bool moves_when_told;
     /** @counts_as_qemu: @mono_ns counts what get_clock() counts */
     bool counts_as_qemu;
     /**
@@ -101,6 +110,18 @@ struct HostClockClass {
     int64_t (*sleep_ns)(HostClock *hc, int64_t delta_ns);
 
     /**
+     * @parent_delta_ns: (optional) how far its parent has to go
+     * @delta_ns: until this much of @mono_ns will have passed; -1: for ever
+     *
+     * For a clock that is made of another one, which @open puts into
+     * HostClock.parent.  Threads as for @mono_ns.  Takes the place of
+     * @sleep_ns.
+     *
+     * Returns: ns of the parent's @mono_ns, -1 for -1
+     */
+    int64_t (*parent_delta_ns)(HostClock *hc, int64_t delta_ns);
+
+    /**
      * @clock_was_set: (optional) CLOCK_REALTIME was set, or the host has been
      * suspended; from the main loop, with the BQL
      */
@@ -121,6 +142,11 @@ struct HostClock {
 
     const HostClockClass *ops;
     bool opened;
+    /* Is, or was, the machine's */
+    bool is_kept;
+    /* The one it is made of, or NULL; how many are made of it */
+    HostClock *parent;
+    unsigned n_children;
     QLIST_ENTRY(HostClock) next;
     CPUClockBase base;
 
@@ -134,8 +160,11 @@ struct HostClock {
     int64_t wall_offset_at_ns;
     int64_t last_step_ns;
     int64_t pending_step_ns;
+    HostClockStepReason step_reason;
     uint32_t generation;
-    /* Holdover */
+    /* How long the host had been suspended at the last look */
+    int64_t suspended_ns;
+    /* Holdover.  A source whose @open is not done yet sets it to ACQUIRING. */
     HostClockState state;
     bool state_changed;
     char *failure;
@@ -162,6 +191,12 @@ void G_GNUC_PRINTF(2, 3) host_clock_report_failure(HostClock *hc,
  * Ends a holdover, unless it failed less than a second ago.
  */
 void host_clock_report_ok(HostClock *hc);
+
+/**
+ * host_clock_report_acquired: opening it is done
+ * @hc: a host clock in state ACQUIRING; needs the BQL
+ */
+void host_clock_report_acquired(HostClock *hc);
 
 /**
  * host_clock_report_degraded: the source works, but not as the user wished
@@ -208,6 +243,16 @@ void host_clock_deliver_events(HostClock *hc);
  * sleep look at their deadlines again.
  */
 void host_clock_mono_jumped(HostClock *hc);
+
+/**
+ * host_clock_may_set: can a property be set now
+ * @obj: a host clock
+ * @name: of the property
+ * @errp: error
+ *
+ * Returns: true; false with @errp set when the clock is open
+ */
+bool host_clock_may_set(Object *obj, const char *name, Error **errp);
 
 /**
  * host_clock_name: the name of the source, as in -clock NAME

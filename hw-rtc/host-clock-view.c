@@ -1,5 +1,5 @@
 /*
- * Host clocks: the machine's clock, its views and their timers
+ * Host clocks: the views of the machine's clock, and their timers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -11,17 +11,14 @@
  * two clocks need not run at one rate: what is not due yet is armed again, so
  * that no timer ever fires early.
  *
- * With the system clock all views are QEMU's own clocks, with all that these
- * know of record/replay and qtest.
+ * With record/replay, and with the system clock under -icount and qtest, all
+ * views are QEMU's own clocks.
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
-#include "qemu/module.h"
-#include "qom/object_interfaces.h"
-#include "system/cpu-timers.h"
 #include "host-clock-internal.h"
 #include "trace.h"
 
@@ -38,64 +35,6 @@ typedef struct HostClockViewState {
 
 static HostClockViewState views[HOST_CLOCK_VIEW_TYPE__MAX];
 static NotifierList step_notifiers = NOTIFIER_LIST_INITIALIZER(step_notifiers);
-static HostClock *chosen_clock;
-static HostClock *system_clock;
-
-/* The machine's clock */
-
-HostClock *host_clock_chosen(void)
-{
-    return chosen_clock;
-}
-
-HostClock *host_clock_machine(void)
-{
-    if (chosen_clock) {
-        return chosen_clock;
-    }
-    if (!system_clock) {
-        Object *obj = object_new(TYPE_HOST_CLOCK_SYSTEM);
-
-        user_creatable_complete(USER_CREATABLE(obj), &error_abort);
-        system_clock = HOST_CLOCK(obj);
-    }
-    return system_clock;
-}
-
-bool host_clock_choose(HostClock *hc, Error **errp)
-{
-    assert(bql_locked());
-    if (chosen_clock && chosen_clock != hc) {
-        error_setg(errp, "host-clock=%s: the machine has the host clock '%s'",
-                   object_get_canonical_path_component(OBJECT(hc)),
-                   object_get_canonical_path_component(OBJECT(chosen_clock)));
-        return false;
-    }
-    if (!chosen_clock) {
-        /* Any thread may read it, at any time, so it stays. */
-        chosen_clock = HOST_CLOCK(object_ref(OBJECT(hc)));
-    }
-    return true;
-}
-
-bool host_clock_drives_vm(void)
-{
-    /* With -icount no deadline of the virtual clock is one of the host's. */
-    return chosen_clock && !chosen_clock->ops->is_system &&
-           qemu_clock_use_for_deadline(QEMU_CLOCK_VIRTUAL);
-}
-
-/* Time */
-
-static int64_t view_get_host(void)
-{
-    return host_clock_wall_ns(chosen_clock);
-}
-
-static int64_t view_get_rt(void)
-{
-    return chosen_clock->ops->mono_ns(chosen_clock);
-}
 
 HostClockViewType host_clock_view_type(HostClockView *view)
 {
@@ -109,7 +48,7 @@ static void view_arm(HostClockViewState *view)
     int64_t sleep_ns, deadline_ns;
 
     QEMU_LOCK_GUARD(&view->alarm_lock);
-    sleep_ns = host_clock_sleep_ns(chosen_clock,
+    sleep_ns = host_clock_sleep_ns(host_clock_machine(),
                                    timerlist_deadline_ns(view->timers));
     if (sleep_ns < 0) {
         timer_del(view->alarm);
@@ -233,15 +172,14 @@ static void view_init(HostClockViewState *view, HostClockViewType type)
         [HOST_CLOCK_VIEW_TYPE_RT] = QEMU_CLOCK_REALTIME,
         [HOST_CLOCK_VIEW_TYPE_VM] = QEMU_CLOCK_VIRTUAL,
     };
-    HostClock *hc = host_clock_machine();
 
-    if (hc->ops->is_system || type == HOST_CLOCK_VIEW_TYPE_VM) {
+    if (!host_clock_has_own_views() || type == HOST_CLOCK_VIEW_TYPE_VM) {
         view->view.qemu_clock = clocks[type];
         view->timers = main_loop_tlg.tl[clocks[type]];
         return;
     }
-    view->view.get_ns = type == HOST_CLOCK_VIEW_TYPE_HOST ? view_get_host :
-                                                            view_get_rt;
+    view->view.get_ns = type == HOST_CLOCK_VIEW_TYPE_HOST ?
+                        host_clock_machine_wall_ns : host_clock_machine_rt_ns;
     qemu_mutex_init(&view->alarm_lock);
     view->alarm = timer_new_ns(QEMU_CLOCK_REALTIME, view_alarm, view);
     view->timers = timerlist_new_with_clock(view_timers_now,

@@ -41,7 +41,7 @@ const char *host_clock_name(HostClock *hc)
     return object_get_typename(OBJECT(hc)) + strlen(HOST_CLOCK_PREFIX);
 }
 
-static const char *host_clock_id(HostClock *hc)
+const char *host_clock_id(HostClock *hc)
 {
     return object_get_canonical_path_component(OBJECT(hc));
 }
@@ -58,7 +58,7 @@ const HostClockReading *host_clock_start(HostClock *hc)
 
 /* Readings.  What a source leaves out has its default here, and only here. */
 
-static void read_pair(HostClock *hc, HostClockReading *r)
+void host_clock_read_pair(HostClock *hc, HostClockReading *r)
 {
     const HostClockClass *k = hc->ops;
     int64_t before_ns, after_ns;
@@ -99,6 +99,9 @@ int64_t host_clock_default_sleep_ns(HostClock *hc, int64_t delta_ns)
 
 int64_t host_clock_sleep_ns(HostClock *hc, int64_t delta_ns)
 {
+    for (; hc->parent; hc = hc->parent) {
+        delta_ns = hc->ops->parent_delta_ns(hc, delta_ns);
+    }
     if (delta_ns < 0) {
         return -1;
     }
@@ -109,7 +112,7 @@ int64_t host_clock_sleep_ns(HostClock *hc, int64_t delta_ns)
 void host_clock_read(HostClock *hc, HostClockReading *r)
 {
     host_clock_check_step(hc, false);
-    read_pair(hc, r);
+    host_clock_read_pair(hc, r);
     r->wall_ns = MAX(r->wall_ns, 0);
     r->generation = qatomic_read(&hc->generation);
 }
@@ -128,6 +131,31 @@ static void read_for_steps(HostClock *hc, HostClockReading *r)
         r->error_ns = host_clock_os_now_pair_ns(hc->ops->step_reference,
                                                 &r->mono_ns, &r->wall_ns);
     }
+}
+
+/* Why has wall time stepped; with the lock */
+static HostClockStepReason step_reason(HostClock *hc)
+{
+    int64_t suspended_ns = host_clock_os_suspended_ns();
+    HostClock *root = hc;
+
+    while (root->parent) {
+        root = root->parent;
+    }
+    if (root->ops->moves_when_told) {
+        return HOST_CLOCK_STEP_REASON_MANUAL;
+    }
+    return suspended_ns - hc->suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS ?
+           HOST_CLOCK_STEP_REASON_SUSPEND : HOST_CLOCK_STEP_REASON_SET;
+}
+
+static void note_step(HostClock *hc, int64_t step_ns,
+                      HostClockStepReason reason)
+{
+    qatomic_set(&hc->generation, hc->generation + 1);
+    hc->last_step_ns = step_ns;
+    hc->pending_step_ns += step_ns;
+    hc->step_reason = reason;
 }
 
 /* The reading is taken with the lock, so that readings are noted in order. */
@@ -154,13 +182,20 @@ static int64_t note_wall_offset(HostClock *hc, bool announced)
     }
     hc->wall_offset_ns = offset_ns;
     hc->wall_offset_at_ns = r.mono_ns;
-    if (!stepped) {
-        return 0;
+    if (stepped) {
+        note_step(hc, change_ns, step_reason(hc));
     }
-    qatomic_set(&hc->generation, hc->generation + 1);
-    hc->last_step_ns = change_ns;
-    hc->pending_step_ns += change_ns;
-    return change_ns;
+    hc->suspended_ns = host_clock_os_suspended_ns();
+    return stepped ? change_ns : 0;
+}
+
+/* What has been until now was no step. */
+static void forget_steps(HostClock *hc)
+{
+    note_wall_offset(hc, true);
+    hc->generation = 0;
+    hc->last_step_ns = 0;
+    hc->pending_step_ns = 0;
 }
 
 void host_clock_check_step(HostClock *hc, bool announced)
@@ -178,7 +213,7 @@ void host_clock_check_step(HostClock *hc, bool announced)
 void host_clock_mono_jumped(HostClock *hc)
 {
     assert(bql_locked());
-    if (hc == host_clock_machine()) {
+    if (host_clock_is_machines(hc)) {
         host_clock_views_arm();
         qemu_clock_notify(QEMU_CLOCK_VIRTUAL);
     }
@@ -229,13 +264,21 @@ void host_clock_report_ok(HostClock *hc)
 
         /* What has not been announced has not ended. */
         if (hc->state == HOST_CLOCK_STATE_RUNNING || hc->state_changed ||
-            now_ns - hc->failed_at_ns < RECOVERY_NS) {
+            (hc->state == HOST_CLOCK_STATE_HOLDOVER &&
+             now_ns - hc->failed_at_ns < RECOVERY_NS)) {
             return;
         }
         hc->state = HOST_CLOCK_STATE_RUNNING;
         hc->state_changed = true;
     }
     qemu_bh_schedule(hc->event_bh);
+}
+
+void host_clock_report_acquired(HostClock *hc)
+{
+    assert(bql_locked());
+    forget_steps(hc);
+    host_clock_report_ok(hc);
 }
 
 void host_clock_report_degraded(HostClock *hc, const char *fmt, ...)
@@ -273,19 +316,36 @@ static void report_state(HostClock *hc, HostClockState state,
         warn_report("host clock '%s' failed (%s): time goes on at the rate of "
                     "CLOCK_MONOTONIC_RAW", host_clock_name(hc), failure);
     } else {
-        info_report("host clock '%s' has recovered", host_clock_name(hc));
+        info_report("host clock '%s' is running", host_clock_name(hc));
+    }
+}
+
+/* Steps of wall time pass on to the clocks that are made of this one. */
+static void tell_children(HostClock *hc)
+{
+    HostClock *child;
+
+    QLIST_FOREACH(child, &open_clocks, next) {
+        if (child->parent == hc) {
+            host_clock_check_step(child, true);
+            host_clock_deliver_events(child);
+        }
     }
 }
 
 void host_clock_deliver_events(HostClock *hc)
 {
     g_autofree char *failure = NULL;
+    HostClockStepReason reason;
     HostClockState state;
     uint32_t generation;
     bool state_changed;
     int64_t step_ns;
 
     assert(bql_locked());
+    if (!hc->opened) {
+        return;
+    }
     WITH_QEMU_LOCK_GUARD(&hc->lock) {
         state = hc->state;
         state_changed = hc->state_changed;
@@ -294,17 +354,34 @@ void host_clock_deliver_events(HostClock *hc)
         step_ns = hc->pending_step_ns;
         hc->pending_step_ns = 0;
         generation = hc->generation;
+        reason = hc->step_reason;
     }
     if (step_ns) {
         qapi_event_send_host_clock_step(host_clock_id(hc), step_ns,
-                                        generation);
+                                        generation, reason);
         if (hc == host_clock_machine()) {
             host_clock_views_stepped(step_ns);
         }
+        tell_children(hc);
     }
     if (state_changed) {
         report_state(hc, state, failure);
+        if (hc == host_clock_machine()) {
+            host_clock_failover_look();
+        }
     }
+}
+
+void host_clock_switched(HostClock *hc, int64_t step_ns)
+{
+    if (!step_ns) {
+        host_clock_views_arm();
+        return;
+    }
+    WITH_QEMU_LOCK_GUARD(&hc->lock) {
+        note_step(hc, step_ns, HOST_CLOCK_STEP_REASON_SWITCH);
+    }
+    host_clock_deliver_events(hc);
 }
 
 static void host_clock_event_bh(void *opaque)
@@ -316,7 +393,18 @@ static void host_clock_event_bh(void *opaque)
 
 static bool host_clock_can_be_deleted(UserCreatable *uc)
 {
-    return HOST_CLOCK(uc) != host_clock_chosen();
+    HostClock *hc = HOST_CLOCK(uc);
+
+    return hc != host_clock_machine() && !hc->n_children;
+}
+
+bool host_clock_may_set(Object *obj, const char *name, Error **errp)
+{
+    if (HOST_CLOCK(obj)->opened) {
+        error_setg(errp, "'%s' cannot be set once the clock is open", name);
+        return false;
+    }
+    return true;
 }
 
 /* One descriptor for all clocks, and none if the host has none left. */
@@ -349,12 +437,13 @@ static void host_clock_complete(UserCreatable *uc, Error **errp)
     if (k->open && !k->open(hc, errp)) {
         return;
     }
+    if (hc->parent) {
+        object_ref(OBJECT(hc->parent));
+        hc->parent->n_children++;
+    }
     watch_steps();
-    note_wall_offset(hc, true);
-    hc->generation = 0;
-    hc->last_step_ns = 0;
-    hc->pending_step_ns = 0;
-    read_pair(hc, &hc->start);
+    forget_steps(hc);
+    host_clock_read_pair(hc, &hc->start);
     if (k->is_system) {
         /* The guest's date depends on it, so it has to be recorded. */
         hc->start.wall_ns = qemu_clock_get_ns(QEMU_CLOCK_HOST);
@@ -378,16 +467,38 @@ static void host_clock_init(Object *obj)
     qemu_mutex_init(&hc->lock);
 }
 
+static void host_clock_close(HostClock *hc)
+{
+    trace_host_clock_close(host_clock_name(hc));
+    hc->opened = false;
+    QLIST_REMOVE(hc, next);
+    if (hc->parent) {
+        hc->parent->n_children--;
+    }
+    if (hc->ops->close) {
+        hc->ops->close(hc);
+    }
+}
+
+/* What stays in memory is closed, too, unless it is in use to the end. */
+static void host_clock_unparent(Object *obj)
+{
+    HostClock *hc = HOST_CLOCK(obj);
+
+    if (hc->opened && !host_clock_is_machines(hc)) {
+        host_clock_close(hc);
+    }
+}
+
 static void host_clock_finalize(Object *obj)
 {
     HostClock *hc = HOST_CLOCK(obj);
 
     if (hc->opened) {
-        trace_host_clock_close(host_clock_name(hc));
-        QLIST_REMOVE(hc, next);
-        if (hc->ops->close) {
-            hc->ops->close(hc);
-        }
+        host_clock_close(hc);
+    }
+    if (hc->parent) {
+        object_unref(OBJECT(hc->parent));
     }
     if (hc->event_bh) {
         qemu_bh_delete(hc->event_bh);
@@ -401,6 +512,7 @@ static void host_clock_class_init(ObjectClass *oc, HostClockClassData data)
 {
     UserCreatableClass *ucc = USER_CREATABLE_CLASS(oc);
 
+    oc->unparent = host_clock_unparent;
     ucc->complete = host_clock_complete;
     ucc->can_be_deleted = host_clock_can_be_deleted;
 }

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A host clock is a source of time on the host.  A machine has one: while the
- * VM runs it is what QEMU_CLOCK_VIRTUAL counts.  A device never looks at the
+ * A host clock is a source of time on the host.  A machine has one at a time:
+ * while the VM runs it is what QEMU_CLOCK_VIRTUAL counts.  A device never looks at the
  * source itself; it takes a view of it, reads the time from the view and puts
  * its timers on the view.  What a view guarantees, whatever the source:
  *
@@ -76,7 +76,8 @@ void host_clock_read(HostClock *hc, HostClockReading *reading);
  * host_clock_start: the reading that was taken when @hc was opened
  * @hc: an open host clock
  *
- * This is the instant to which the base of -rtc refers.
+ * Of the machine's clock it is the instant to which the base of -rtc refers, in
+ * the time of the views, also after another clock took over.
  */
 const HostClockReading *host_clock_start(HostClock *hc);
 
@@ -149,12 +150,13 @@ void host_clock_add_step_notifier(Notifier *notifier);
 
 /**
  * host_clock_find: look up a host clock by its ID
+ * @option: whose value @id is, for the error
  * @id: ID or QOM path
  * @errp: error
  *
  * Returns: the clock, or NULL with @errp set
  */
-HostClock *host_clock_find(const char *id, Error **errp);
+HostClock *host_clock_find(const char *option, const char *id, Error **errp);
 
 /**
  * host_clock_choose: make a clock the machine's
@@ -166,6 +168,33 @@ HostClock *host_clock_find(const char *id, Error **errp);
  * Returns: true; false with @errp set if another one was chosen before
  */
 bool host_clock_choose(HostClock *hc, Error **errp);
+
+/**
+ * host_clock_switch: make another clock the machine's while the VM exists
+ * @hc: an open host clock
+ * @errp: error
+ *
+ * QEMU_CLOCK_VIRTUAL and the rt view go on; the host view steps by what the two
+ * differ, if that is more than the errors of their readings.  Needs the BQL,
+ * main loop only.
+ *
+ * Returns: true, also if @hc is the machine's already; false with @errp set
+ */
+bool host_clock_switch(HostClock *hc, Error **errp);
+
+/**
+ * host_clock_get_failover: is -machine host-clock-failover= on
+ */
+bool host_clock_get_failover(void);
+
+/**
+ * host_clock_set_failover: go on to the next of the list when a clock fails
+ * @on: or not
+ * @errp: error
+ *
+ * Sets @errp if there is no next one, at the start or when the VM exists.
+ */
+void host_clock_set_failover(bool on, Error **errp);
 
 /**
  * host_clock_configure: carry out -clock, and start with the machine's clock

@@ -172,7 +172,7 @@ static int rtc_get_utc(Object *obj, Error **errp)
 
 static void rtc_set_utc(Object *obj, int value, Error **errp)
 {
-    if (host_clock_sampled_may_set(obj, "utc", errp)) {
+    if (host_clock_may_set(obj, "utc", errp)) {
         HOST_CLOCK_RTC(obj)->utc = value;
     }
 }

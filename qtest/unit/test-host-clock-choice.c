@@ -83,7 +83,7 @@ static void check_chosen(const char *names)
                     list[g_str_equal(list[0], "hpet")]);
     g_assert_true(host_clock_machine() == host_clock_chosen());
     g_assert_true(host_clock_drives_vm() == !g_str_equal(list[0], "system"));
-    g_assert_true(host_clock_find("host-clock0", &error_abort) ==
+    g_assert_true(host_clock_find("clock", "host-clock0", &error_abort) ==
                   host_clock_machine());
     g_assert_false(user_creatable_can_be_deleted(
                        USER_CREATABLE(host_clock_machine())));
@@ -159,7 +159,7 @@ static void check_not_found(const char *id)
 {
     Error *err = NULL;
 
-    g_assert_null(host_clock_find(id, &err));
+    g_assert_null(host_clock_find("clock", id, &err));
     error_free_or_abort(&err);
 }
 
@@ -169,8 +169,8 @@ static void test_find(void)
     Object *other = object_new(TYPE_CONTAINER);
 
     object_property_add_child(object_get_objects_root(), "other", other);
-    g_assert_true(host_clock_find("hc0", &error_abort) == hc);
-    g_assert_true(host_clock_find("/objects/hc0", &error_abort) == hc);
+    g_assert_true(host_clock_find("clock", "hc0", &error_abort) == hc);
+    g_assert_true(host_clock_find("clock", "/objects/hc0", &error_abort) == hc);
     check_not_found("hc1");
     check_not_found("");
     check_not_found("other");
