@@ -391,7 +391,9 @@ static bool sampled_open(HostClock *hc, Error **errp)
         return true;
     }
     while (ns >= 0) {
-        host_clock_os_sleep_ns(ns);
+        if (ns) {
+            host_clock_os_sleep_ns(ns);
+        }
         ns = acquire_more(s, errp);
     }
     if (ns == -1) {

@@ -123,26 +123,31 @@ void host_clock_read(HostClock *hc, HostClockReading *r)
  * Steps of CLOCK_REALTIME are measured against a clock that the kernel slews
  * alike, whereas a source with a crystal of its own drifts.
  */
-static void read_for_steps(HostClock *hc, HostClockReading *r)
+static void read_for_steps(HostClock *root, HostClockReading *r)
 {
-    if (hc->ops->pair) {
-        hc->ops->pair(hc, r);
+    if (root->ops->pair) {
+        root->ops->pair(root, r);
     } else {
-        r->error_ns = host_clock_os_now_pair_ns(hc->ops->step_reference,
+        r->error_ns = host_clock_os_now_pair_ns(root->ops->step_reference,
                                                 &r->mono_ns, &r->wall_ns);
     }
+}
+
+/* A clock that is made of another one takes that one's steps. */
+static HostClock *root_of(HostClock *hc)
+{
+    while (hc->parent) {
+        hc = hc->parent;
+    }
+    return hc;
 }
 
 /* Why has wall time stepped; with the lock */
 static HostClockStepReason step_reason(HostClock *hc)
 {
     int64_t suspended_ns = host_clock_os_suspended_ns();
-    HostClock *root = hc;
 
-    while (root->parent) {
-        root = root->parent;
-    }
-    if (root->ops->moves_when_told) {
+    if (root_of(hc)->ops->moves_when_told) {
         return HOST_CLOCK_STEP_REASON_MANUAL;
     }
     return suspended_ns - hc->suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS ?
@@ -161,12 +166,13 @@ static void note_step(HostClock *hc, int64_t step_ns,
 /* The reading is taken with the lock, so that readings are noted in order. */
 static int64_t note_wall_offset(HostClock *hc, bool announced)
 {
+    HostClock *root = root_of(hc);
     HostClockReading r;
     int64_t offset_ns, tolerance_ns, change_ns;
     bool stepped;
 
     QEMU_LOCK_GUARD(&hc->lock);
-    read_for_steps(hc, &r);
+    read_for_steps(root, &r);
     offset_ns = r.wall_ns - r.mono_ns;
     change_ns = offset_ns - hc->wall_offset_ns;
     tolerance_ns = r.error_ns + STEP_ANNOUNCED_NS;
@@ -176,7 +182,7 @@ static int64_t note_wall_offset(HostClock *hc, bool announced)
         tolerance_ns += STEP_MIN_NS + elapsed_ns / 1000000 * SLEW_MAX_PPM;
     }
     stepped = change_ns > tolerance_ns || change_ns < -tolerance_ns;
-    if (!stepped && !announced && !hc->ops->pair) {
+    if (!stepped && !announced && !root->ops->pair) {
         /* The host may yet announce it, so what is known stays. */
         return 0;
     }
@@ -316,7 +322,8 @@ static void report_state(HostClock *hc, HostClockState state,
         warn_report("host clock '%s' failed (%s): time goes on at the rate of "
                     "CLOCK_MONOTONIC_RAW", host_clock_name(hc), failure);
     } else {
-        info_report("host clock '%s' is running", host_clock_name(hc));
+        info_report("host clock '%s' %s", host_clock_name(hc),
+                    failure ? "has recovered" : "is running");
     }
 }
 

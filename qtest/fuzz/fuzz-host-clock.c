@@ -181,6 +181,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     machine = HOST_CLOCK(sim_object_new(TYPE_PAIRED, "hc0"));
     HOST_CLOCK_GET_CLASS(machine)->sleep_ns = any_sleep_ns;
     host_clock_choose(machine, &error_abort);
+    host_clock_begin(&error_abort);
     cpu_set_clock_base(&machine->base);
     for (int i = 0; i < HOST_CLOCK_VIEW_TYPE__MAX; i++) {
         timers[i] = host_clock_view_timer_new_ns(host_clock_view(i), timer_cb,

@@ -195,7 +195,8 @@ void shot_free(Shot *shot)
 Said said;
 
 void qapi_event_send_host_clock_step(const char *id, int64_t step_ns,
-                                     uint32_t generation)
+                                     uint32_t generation,
+                                     HostClockStepReason reason)
 {
     /* The system clock's, which comes to be when it is asked for */
     if (!id) {
@@ -204,6 +205,7 @@ void qapi_event_send_host_clock_step(const char *id, int64_t step_ns,
     said.steps++;
     said.step_ns += step_ns;
     said.generation = generation;
+    said.step_reason = reason;
 }
 
 void qapi_event_send_host_clock_state_change(const char *id,
@@ -213,6 +215,13 @@ void qapi_event_send_host_clock_state_change(const char *id,
     said.states++;
     said.state = state;
     g_strlcpy(said.reason, reason ? reason : "", sizeof(said.reason));
+}
+
+void qapi_event_send_host_clock_failover(const char *id, const char *failed,
+                                         const char *reason)
+{
+    said.failovers++;
+    g_strlcpy(said.reason, reason, sizeof(said.reason));
 }
 
 /* A line comes in pieces, with a newline at the end. */

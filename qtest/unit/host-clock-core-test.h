@@ -87,9 +87,11 @@ typedef struct Said {
     int steps;
     int64_t step_ns;
     uint32_t generation;
+    HostClockStepReason step_reason;
     int states;
     HostClockState state;
     char reason[80];
+    int failovers;
     int messages;
     char message[200];
 } Said;

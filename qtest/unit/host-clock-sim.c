@@ -44,6 +44,9 @@ static struct {
     int64_t virtual_ns;
 } sim;
 
+/* Is there a KVM?  Of accel/ nothing is linked */
+bool kvm_allowed;
+
 /* What outlives a test, as it does in the core */
 static void (*watch_cb)(void);
 static bool no_watch;

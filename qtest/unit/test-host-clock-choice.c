@@ -9,6 +9,7 @@
 #include "qemu/option.h"
 #include "qemu/config-file.h"
 #include "qom/object_interfaces.h"
+#include "system/qtest.h"
 #include "host-clock-core-test.h"
 
 static void check_refused(const char *names, const char *what)
@@ -82,7 +83,7 @@ static void check_chosen(const char *names)
     g_assert_cmpstr(host_clock_name(host_clock_machine()), ==,
                     list[g_str_equal(list[0], "hpet")]);
     g_assert_true(host_clock_machine() == host_clock_chosen());
-    g_assert_true(host_clock_drives_vm() == !g_str_equal(list[0], "system"));
+    g_assert_true(host_clock_drives_vm());
     g_assert_true(host_clock_find("clock", "host-clock0", &error_abort) ==
                   host_clock_machine());
     g_assert_false(user_creatable_can_be_deleted(
@@ -96,8 +97,8 @@ static void test_choice(const void *names)
     check_chosen(names);
 }
 
-/* Without a choice it is the system's, and QEMU's clocks stay what they are. */
-static void test_no_choice(void)
+/* Without a choice it is the system's, and the views show QEMU's clocks. */
+static void check_no_choice(bool are_qemu_clocks)
 {
     static const QEMUClockType clocks[] = {
         [HOST_CLOCK_VIEW_TYPE_HOST] = QEMU_CLOCK_HOST,
@@ -105,14 +106,11 @@ static void test_no_choice(void)
         [HOST_CLOCK_VIEW_TYPE_VM] = QEMU_CLOCK_VIRTUAL,
     };
 
-    if (sim_in_subprocess()) {
-        return;
-    }
     sim_reset(START_MONO, START_REAL);
     host_clock_configure(NULL, &error_abort);
     g_assert_cmpstr(host_clock_name(host_clock_machine()), ==, "system");
     g_assert_null(host_clock_chosen());
-    g_assert_false(host_clock_drives_vm());
+    g_assert_true(host_clock_drives_vm() == !are_qemu_clocks);
     sim_vm_start();
     sim_advance(SEC);
     for (int i = 0; i < HOST_CLOCK_VIEW_TYPE__MAX; i++) {
@@ -121,11 +119,28 @@ static void test_no_choice(void)
         g_assert_cmpint(host_clock_view_type(host_clock_view(i)), ==, i);
         assert_near(view_ns(i), qemu_clock_get_ns(clocks[i]));
         shoot(&shot, i, SEC);
-        g_assert_true(shot.timer->timer_list ==
-                      main_loop_tlg.tl[clocks[i]]);
+        g_assert_true((shot.timer->timer_list ==
+                       main_loop_tlg.tl[clocks[i]]) ==
+                      (are_qemu_clocks || i == HOST_CLOCK_VIEW_TYPE_VM));
         sim_advance(SEC + LOOKS);
         g_assert_cmpint(shot.fired, ==, 1);
         shot_free(&shot);
+    }
+}
+
+static void test_no_choice(void)
+{
+    if (!sim_in_subprocess()) {
+        check_no_choice(false);
+    }
+}
+
+/* qtest, which moves QEMU's clocks, moves the views. */
+static void test_qtest(void)
+{
+    if (!sim_in_subprocess()) {
+        qtest_allowed = true;
+        check_no_choice(true);
     }
 }
 
@@ -214,6 +229,7 @@ int main(int argc, char **argv)
     CHOICE("system");
     CHOICE("hpet,raw");
     ADD("core/choice/none", test_no_choice);
+    ADD("core/choice/qtest", test_qtest);
     ADD("core/choice/twice", test_choose_twice);
     ADD("core/choice/find", test_find);
     ADD("core/choice/open-fails", test_open_fails);

@@ -13,6 +13,7 @@
 static void choose(Clock *c)
 {
     g_assert_true(host_clock_choose(c->hc, &error_abort));
+    g_assert_true(host_clock_begin(&error_abort));
     cpu_set_clock_base(&c->hc->base);
     sim_vm_start();
 }

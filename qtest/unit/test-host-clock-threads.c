@@ -181,6 +181,7 @@ static void check_threads(const char *name, Disturb *disturb)
     int n = 0;
 
     host_clock_choose(s.hc, &error_abort);
+    host_clock_begin(&error_abort);
     host_clock_add_step_notifier(&notifier);
     for (int i = 0; i < HOST_CLOCK_VIEW_TYPE__MAX; i++) {
         s.views[i] = host_clock_view(i);
