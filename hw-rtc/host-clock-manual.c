@@ -219,7 +219,7 @@ bool host_clock_qtest_step(int64_t ns, Error **errp)
     if (!object_dynamic_cast(OBJECT(hc), TYPE_HOST_CLOCK_MANUAL)) {
         error_setg(errp, "host clock '%s' moves by itself; clock_step and "
                    "clock_set are for 'manual', or without -clock",
-                   host_clock_name(hc));
+                   host_clock_name(host_clock_machine()));
         return false;
     }
     m = HOST_CLOCK_MANUAL(hc);
