@@ -25,6 +25,7 @@
 static bool is_on;
 static char **names;
 static unsigned n_next;
+/* We own a reference: it may be deleted. */
 static HostClock *candidate;
 static QEMUTimer *timer;
 
@@ -62,9 +63,18 @@ bool host_clock_failover_begin(Error **errp)
     return !err;
 }
 
+static void drop_candidate(void)
+{
+    object_unref(OBJECT(candidate));
+    candidate = NULL;
+}
+
 /* The next of the list that can be opened, or NULL */
 static HostClock *next_candidate(void)
 {
+    if (candidate && !candidate->opened) {
+        drop_candidate();
+    }
     while (!candidate && names[n_next]) {
         g_autofree char *id = g_strdup_printf("host-clock%u", n_next + 1);
         const char *name = names[n_next++];
@@ -73,7 +83,6 @@ static HostClock *next_candidate(void)
 
         if (obj) {
             candidate = HOST_CLOCK(obj);
-            object_unref(obj);
         } else {
             warn_report("host-clock-failover: not '%s': %s", name,
                         error_get_pretty(err));
@@ -91,13 +100,13 @@ static void go_on_with(HostClock *hc)
     WITH_QEMU_LOCK_GUARD(&failed->lock) {
         reason = g_strdup(failed->failure);
     }
-    candidate = NULL;
     if (host_clock_switch(hc, NULL)) {
         warn_report("host-clock-failover: '%s' took over from '%s' (%s)",
                     host_clock_name(hc), host_clock_name(failed), reason);
         qapi_event_send_host_clock_failover(host_clock_id(hc),
                                             host_clock_id(failed), reason);
     }
+    drop_candidate();
 }
 
 static void failover_timer(void *opaque)
@@ -115,7 +124,7 @@ static void failover_timer(void *opaque)
     } else {
         if (hc->state == HOST_CLOCK_STATE_HOLDOVER) {
             object_unparent(OBJECT(hc));
-            candidate = NULL;
+            drop_candidate();
         }
         timer_mod_ns(timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + LOOK_NS);
     }

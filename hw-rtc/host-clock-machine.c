@@ -217,7 +217,7 @@ static int64_t wall_difference_ns(HostClock *old, HostClock *hc)
 
 static void settle(HostClock *hc)
 {
-    host_clock_check_step(hc, false);
+    host_clock_check_step(hc, true);
     host_clock_deliver_events(hc);
 }
 
