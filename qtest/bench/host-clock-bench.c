@@ -21,6 +21,9 @@
 #include "qom/object_interfaces.h"
 #include "../../hw/rtc/host-clock-internal.h"
 
+/* Of accel/ nothing is linked. */
+bool kvm_allowed;
+
 /* About 0.1 ms a batch: long beside the system call that times it. */
 #define READINGS    2000
 #define BATCHES     300
