@@ -11,6 +11,7 @@ from collections import namedtuple
 Mutant = namedtuple("Mutant", "name file old new program tests")
 
 CORE, VIEW = "hw/rtc/host-clock.c", "hw/rtc/host-clock-view.c"
+MACHINE, SCALED = "hw/rtc/host-clock-machine.c", "hw/rtc/host-clock-scaled.c"
 POSIX, SELECT = "hw/rtc/host-clock-posix.c", "hw/rtc/host-clock-select.c"
 SAMPLED, SAMPLER = "hw/rtc/host-clock-sampled.c", "hw/rtc/host-clock-sampler.c"
 MANUAL, RTC = "hw/rtc/host-clock-manual.c", "hw/rtc/mc146818rtc.c"
@@ -43,7 +44,8 @@ MUTANTS = [
            "if (hc->state == HOST_CLOCK_STATE_HOLDOVER) {", "if (false) {",
            UNIT, "/host-clock/core/holdover/failure"),
     Mutant("deleted-while-chosen", CORE,
-           "return HOST_CLOCK(uc) != host_clock_chosen();", "return true;",
+           "return hc != host_clock_machine() && !hc->n_children;",
+           "return !hc->n_children;",
            CHOICE_TEST, "/host-clock/core/choice/twice"),
     Mutant("closed-though-not-opened", CORE, "    if (hc->opened) {\n",
            "    if (true) {\n        hc->next.le_prev = hc->next.le_prev ?: "
@@ -55,8 +57,8 @@ MUTANTS = [
            "    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {\n"
            "        if (false) {",
            CHOICE_TEST, "/host-clock/core/choice/absent"),
-    Mutant("second-choice-wins", VIEW,
-           "if (chosen_clock && chosen_clock != hc) {", "if (false) {",
+    Mutant("second-choice-wins", MACHINE,
+           "if (was_chosen && machine_clock != hc) {", "if (false) {",
            CHOICE_TEST, "/host-clock/core/choice/twice"),
     Mutant("sleep-is-a-step-of-boottime", POSIX,
            "row->id == HOST_CLOCK_OS_BOOTTIME ?", "false ?",
@@ -66,8 +68,8 @@ MUTANTS = [
            "return host_clock_os_now_ns(p->epoch_ns ? HOST_CLOCK_OS_REALTIME : "
            "p->id) + p->epoch_ns % 1;", UNIT, "/host-clock/unix/reading/epoch"),
     # Steps
-    Mutant("step-not-counted", CORE, "hc->pending_step_ns += change_ns;",
-           "hc->pending_step_ns = change_ns;",
+    Mutant("step-not-counted", CORE, "hc->pending_step_ns += step_ns;",
+           "hc->pending_step_ns = step_ns;",
            NOTIFY_TEST, "/host-clock/core/step/sum"),
     Mutant("slew-is-a-step", CORE, "#define SLEW_MAX_PPM        500",
            "#define SLEW_MAX_PPM        0",
@@ -106,8 +108,8 @@ MUTANTS = [
            "    if (!watching) {\n",
            STEP_TEST, "/host-clock/core/step/no-watch"),
     Mutant("reading-stored-late", CORE,
-           "    QEMU_LOCK_GUARD(&hc->lock);\n    read_for_steps(hc, &r);\n",
-           "    read_for_steps(hc, &r);\n    QEMU_LOCK_GUARD(&hc->lock);\n",
+           "    QEMU_LOCK_GUARD(&hc->lock);\n    read_for_steps(root, &r);\n",
+           "    read_for_steps(root, &r);\n    QEMU_LOCK_GUARD(&hc->lock);\n",
            THREADS_TEST, "/host-clock/threads/stored-late"),
     # Views and alarms
     Mutant("resume-not-told", CORE,
@@ -117,9 +119,8 @@ MUTANTS = [
            "slack_ns > LATE_MAX_NS ? delta_ns - slack_ns : delta_ns;",
            "slack_ns > LATE_MAX_NS ? delta_ns : delta_ns;",
            RATE_TEST, "/host-clock/raw/view/late/"),
-    Mutant("base-not-set", SELECT,
-           "if (host_clock_drives_vm() && !hc->ops->counts_as_qemu) {",
-           "if (false) {", RATE_TEST, "/host-clock/raw/view/late/"),
+    Mutant("base-not-set", MACHINE, "hc->ops->counts_as_qemu ? NULL :",
+           "true ? NULL :", RATE_TEST, "/host-clock/raw/view/late/"),
     Mutant("not-armed-again", VIEW,
            "    qatomic_store_release(&view->running_timers, false);\n"
            "    view_arm(view);\n",
@@ -130,8 +131,8 @@ MUTANTS = [
            "    if (!timer_pending(view->alarm)) {\n",
            VIEW_TEST, "/host-clock/core/view/moved"),
     Mutant("host-is-rt", VIEW,
-           "type == HOST_CLOCK_VIEW_TYPE_HOST ? view_get_host :",
-           "type == HOST_CLOCK_VIEW_TYPE_RT ? view_get_host :",
+           "view->view.get_ns = type == HOST_CLOCK_VIEW_TYPE_HOST ?",
+           "view->view.get_ns = type == HOST_CLOCK_VIEW_TYPE_RT ?",
            VIEW_TEST, "/host-clock/dynticks/view/time"),
     # QEMU_CLOCK_VIRTUAL
     Mutant("virtual-time-jumps", TIMERS,
@@ -144,8 +145,8 @@ MUTANTS = [
            BASE_TEST, "/cpu-clock-base/sleep"),
     # Sources that sample a device
     Mutant("suspend-is-a-failure", SAMPLED,
-           "return step_ns > 0 && suspended_ns > SUSPEND_MIN_NS &&",
-           "return step_ns < 0 && suspended_ns > SUSPEND_MIN_NS &&",
+           "return step_ns > 0 && suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS &&",
+           "return false && suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS &&",
            SAMPLED_TEST, "/host-clock/hpet/reading/suspend"),
     Mutant("step-back-forward", SAMPLED,
            "stat64_set(&s->offset_ns, stat64_get(&s->offset_ns) + step_ns);",
@@ -219,9 +220,6 @@ MUTANTS = [
            "            if (was_in_reset && !rtc_divider_in_reset(s)) {",
            "            if (false) {",
            REGISTERS, "/x86_64/rtc-registers/chain/"),
-    Mutant("cleared-flag-is-lost", RTC, "} else if (!unseen) {",
-           "} else if (false) {", REGISTERS,
-           "/x86_64/rtc-registers/chain/switches/slew"),
     Mutant("no-flag-without-enable", RTC,
            "            rtc_update_pf(s);\n            ret",
            "            ret", REGISTERS, "/x86_64/rtc-registers/flags/"),
