@@ -65,6 +65,9 @@ bool host_clock_failover_begin(Error **errp)
 
 static void drop_candidate(void)
 {
+    if (candidate && !host_clock_is_machines(candidate)) {
+        object_unparent(OBJECT(candidate));
+    }
     object_unref(OBJECT(candidate));
     candidate = NULL;
 }
@@ -106,24 +109,18 @@ static void go_on_with(HostClock *hc)
         qapi_event_send_host_clock_failover(host_clock_id(hc),
                                             host_clock_id(failed), reason);
     }
-    drop_candidate();
 }
 
 static void failover_timer(void *opaque)
 {
-    HostClock *hc;
+    HostClock *hc = next_candidate();
 
-    if (!is_on || host_clock_machine()->state != HOST_CLOCK_STATE_HOLDOVER) {
-        return;
-    }
-    hc = next_candidate();
     if (!hc) {
         warn_report("host-clock-failover: no host clock is left to go on with");
     } else if (hc->state == HOST_CLOCK_STATE_RUNNING) {
         go_on_with(hc);
     } else {
         if (hc->state == HOST_CLOCK_STATE_HOLDOVER) {
-            object_unparent(OBJECT(hc));
             drop_candidate();
         }
         timer_mod_ns(timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + LOOK_NS);
@@ -132,13 +129,15 @@ static void failover_timer(void *opaque)
 
 void host_clock_failover_look(void)
 {
-    if (!is_on || host_clock_machine()->state != HOST_CLOCK_STATE_HOLDOVER) {
-        return;
-    }
     if (!timer) {
         timer = timer_new_ns(QEMU_CLOCK_REALTIME, failover_timer, NULL);
     }
-    if (!timer_pending(timer)) {
+    if (!is_on || host_clock_machine()->state != HOST_CLOCK_STATE_HOLDOVER) {
+        timer_del(timer);
+        /* It is tried anew the next time, unless it has taken over. */
+        n_next -= candidate && !host_clock_is_machines(candidate);
+        drop_candidate();
+    } else if (!timer_pending(timer)) {
         timer_mod_ns(timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
                             HOLDOVER_MAX_NS);
     }

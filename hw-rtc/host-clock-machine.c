@@ -193,6 +193,8 @@ static bool may_switch(HostClock *hc, Error **errp)
         error_setg(errp, "host-clock=%s: its state is '%s'; a clock can be "
                    "chosen once it is 'running'", id,
                    HostClockState_str(hc->state));
+    } else if (hc->parent) {
+        return may_switch(hc->parent, errp);
     } else {
         return true;
     }
@@ -243,5 +245,6 @@ bool host_clock_switch(HostClock *hc, Error **errp)
     hc->start = old->start;
     trace_host_clock_switch(host_clock_name(old), host_clock_name(hc), step_ns);
     host_clock_switched(hc, step_ns);
+    host_clock_failover_look();
     return true;
 }

@@ -8,7 +8,7 @@
  * Host suspend: as its parent, times the rate
  * Step:         its parent's, as large as it is there
  * Privilege:    none
- * Failures:     as its parent
+ * Failures:     none of its own
  *
  * Its time is a straight line over its parent's; to change the rate bends the
  * line where it is.  At a rate of 10,000 mono comes to its end after five days,
@@ -122,6 +122,7 @@ static void scaled_pair(HostClock *hc, HostClockReading *r)
         r->mono_ns = line_at(&s->line, parent.mono_ns, &rest);
         r->error_ns = muldiv64_round_up(parent.error_ns, s->line.num,
                                         s->line.den);
+        r->error_ns = MAX(r->error_ns, parent.error_ns);
     } while (seqlock_read_retry(&s->lock, seq));
     /* Steps of the parent's wall time, and what it drifts, as they are there */
     r->wall_ns = parent.wall_ns - (parent.mono_ns - s->start_ns);
@@ -182,9 +183,10 @@ static bool scaled_open(HostClock *hc, Error **errp)
         error_setg(errp, "clock=%s: a clock cannot scale itself", s->clock);
         return false;
     }
-    if (parent->state == HOST_CLOCK_STATE_ACQUIRING) {
-        error_setg(errp, "clock=%s: its state is 'acquiring'; it can be scaled "
-                   "once it is 'running'", s->clock);
+    if (parent->state != HOST_CLOCK_STATE_RUNNING) {
+        error_setg(errp, "clock=%s: its state is '%s'; it can be scaled once "
+                   "it is 'running'", s->clock,
+                   HostClockState_str(parent->state));
         return false;
     }
     host_clock_read_pair(parent, &r);

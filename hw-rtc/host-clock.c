@@ -207,7 +207,8 @@ static void forget_steps(HostClock *hc)
 void host_clock_check_step(HostClock *hc, bool announced)
 {
     /* What the guest sees of a step must be recorded, so there is none. */
-    int64_t step_ns = replay_mode == REPLAY_MODE_NONE ?
+    int64_t step_ns = replay_mode == REPLAY_MODE_NONE &&
+                      hc->state != HOST_CLOCK_STATE_ACQUIRING ?
                       note_wall_offset(hc, announced) : 0;
 
     if (step_ns) {
