@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""count-tests.py TESTLOG STATUS: how many tests each suite ran.
-count-tests.py --failed-suites TESTLOG: in which of them something failed.
+"""count-tests.py TESTLOG [AGAIN...]: how many tests each suite ran.
+count-tests.py --failed TESTLOG: a line for each program in which something failed,
+with tabs: its suite, its name, and the arguments that choose what failed.
 
 Reads meson's testlog.json and counts TAP points, not programs. A program that
 prints 'N passed, N failed' instead is believed, any other one counts as one
-test. Ends with the totals; exit status 1 if anything failed or nothing ran.
+test. AGAIN are the logs of what failed and ran once more: what it says then counts,
+and it is said that it had to. Ends with the totals; exit status 1 if anything failed
+or nothing ran.
 """
 
 import json
@@ -15,6 +18,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 POINT = re.compile(r'^( *)(not )?ok\b *\d* *-? *([^#]*)(?:# *(SKIP|TODO)\S* *(.*))?$', re.I)
+PLAN = re.compile(r'^1\.\.(\d+)', re.M)
 CLOSING = re.compile(r'^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.M)
 
 # /host-clock/<source>/<setting>/<behaviour>
@@ -79,32 +83,67 @@ def count(entry):
 
 
 def read_log(path):
-    if not path.exists():
+    if not Path(path).exists():
         return
-    for line in path.read_text().splitlines():
+    for line in Path(path).read_text().splitlines():
         yield json.loads(line)
 
 
-def failed_suites(path):
-    """The suites of a log in which something failed, for running them again."""
-    failed = {}
-    for entry in read_log(Path(path)):
-        suite = entry['name'].split(' / ')[0].split(':')[-1]
+def suite_and_program(entry):
+    suite, program = entry['name'].split(' / ')
+    return suite.split(':')[-1], program
+
+
+def selection(entry):
+    """Arguments that choose what failed; none: all of the program, as one that can
+    choose nothing, or did not come to its end."""
+    suite, program = suite_and_program(entry)
+    out = entry.get('stdout') or ''
+    points, plan = list(tap_points(out)), PLAN.search(out)
+    failed = [name for result, name, _ in points if result == 'failed']
+    if not plan or int(plan[1]) != len(points):
+        return []
+    if not program.endswith('.py') and all(name.startswith('/') for name in failed):
+        return [word for name in failed for word in ('-p', name)]
+    if program == 'lab-test.py':
+        return ['--boots', ','.join(dict.fromkeys(name.split(':')[0] for name in failed))]
+    if all(name.startswith('test_') for name in failed):
+        return failed
+    return []
+
+
+def print_failed(path):
+    for entry in read_log(path):
         if count(entry)[0]['failed']:
-            failed[suite] = True
-    print(*failed)
+            print(*suite_and_program(entry), ' '.join(selection(entry)), sep='\t')
 
 
-def main(path, status):
+def count_both(entry, second):
+    """count() of a test program of which something failed, and ran again."""
+    (counts, notes), (later, said) = count(entry), count(second)
+    program = suite_and_program(entry)[1]
+    said = [note for note in said if note.startswith('failed')]
+    if selection(entry):
+        counts['passed'] += counts['failed'] - later['failed']
+        counts['failed'] = later['failed']
+    else:
+        counts = later
+    return counts, [note.replace('failed:', 'failed at first:', 1) for note in notes] + [
+        note.replace('failed:', 'failed again:', 1) for note in said] + (
+        [] if counts['failed'] else [f'passed, when it ran by itself: {program}'])
+
+
+def main(path, *again):
     suites, total, notes = defaultdict(Counter), Counter(), []
     cells = defaultdict(Counter)
-    for entry in read_log(Path(path)):
-        counts, said = count(entry)
+    seconds = {suite_and_program(entry): entry for log in again for entry in read_log(log)}
+    for entry in read_log(path):
+        second = seconds.get(suite_and_program(entry))
+        counts, said = count_both(entry, second) if second else count(entry)
         for result, name, _ in tap_points(entry.get('stdout') or ''):
             if cell := CELL.search(name):
                 cells[cell.groups()][result] += 1
-        suite = entry['name'].split(' / ')[0].split(':')[-1]
-        suites[suite] += counts
+        suites[suite_and_program(entry)[0]] += counts
         total += counts
         notes += said
     print()
@@ -120,9 +159,9 @@ def main(path, status):
     print()
     skipped = f', {total["skipped"]} skipped' if total['skipped'] else ''
     print(f'{total["passed"]} passed, {total["failed"]} failed{skipped}')
-    return total['failed'] > 0 or status != '0'
+    return total['failed'] > 0
 
 
-if sys.argv[1] == '--failed-suites':
-    sys.exit(failed_suites(sys.argv[2]))
+if sys.argv[1] == '--failed':
+    sys.exit(print_failed(sys.argv[2]))
 sys.exit(main(*sys.argv[1:]))

@@ -157,13 +157,20 @@ def test_mirror_none(project):
 
 # -- counting tests
 
-def closing_line(project, *entries):
-    """What count-tests.py says last of a made-up meson log, and its status."""
-    log = project.top / 'testlog.json'
-    log.write_text(''.join(
-        json.dumps({'name': f'p:suite{n} / t{n}', 'stdout': out, 'result': result,
+def write_log(path, entries):
+    """A made-up log of meson's."""
+    path.write_text(''.join(
+        json.dumps({'name': f'p:qtest / t{n}-test', 'stdout': out, 'result': result,
                     'returncode': 0}) + '\n' for n, (result, out) in enumerate(entries)))
-    done = subprocess.run([project.top / 'scripts' / 'count-tests.py', log, '0'],
+    return path
+
+
+def closing_line(project, *entries, again=()):
+    """What count-tests.py says last of a log, and of one of what ran again; its
+    status, and all that it says."""
+    logs = [write_log(project.top / 'testlog.json', entries),
+            *([write_log(project.top / 'again-1.json', again)] if again else [])]
+    done = subprocess.run([project.top / 'scripts' / 'count-tests.py', *logs],
                           capture_output=True, text=True)
     return done.stdout.splitlines()[-1], done.returncode, done.stdout
 
@@ -189,6 +196,37 @@ def test_count_crash(project):
 def test_count_nothing(project):
     last, status, said = closing_line(project)
     assert (last, status) == ('0 passed, 1 failed', 1), said
+
+
+FAILED = 'FAIL', '1..3\nok 1 /a\nnot ok 2 /b\nnot ok 3 /c\n'
+
+
+def test_count_again(project):
+    last, status, said = closing_line(project, FAILED, again=[('OK', '1..2\nok 1 /b\nok 2 /c\n')])
+    assert (last, status) == ('3 passed, 0 failed', 0), said
+    assert 'failed at first: t0-test /b' in said and 'when it ran by itself: t0-test' in said
+    last, status, said = closing_line(project, FAILED, again=[
+        ('FAIL', '1..2\nok 1 /b\nnot ok 2 /c\n')])
+    assert (last, status) == ('2 passed, 1 failed', 1), said
+    assert 'failed again: t0-test /c' in said and 'ran by itself' not in said
+    # It dies: what failed before is not believed to have passed.
+    last, status, said = closing_line(project, FAILED, again=[('ERROR', '1..2\nok 1 /b\n')])
+    assert (last, status) == ('2 passed, 1 failed', 1), said
+
+
+def test_count_again_after_a_crash(project):
+    last, status, said = closing_line(project, ('ERROR', '1..3\nok 1 /a\n'),
+                                      again=[('OK', '1..2\nok 1 /a\nok 2 /b\n')])
+    assert (last, status) == ('2 passed, 0 failed', 0), said
+    assert 'failed at first: t0-test: ERROR' in said, said
+
+
+def test_what_failed(project):
+    log = write_log(project.top / 'testlog.json', [
+        FAILED, ('OK', '1..1\nok 1 /a\n'), ('ERROR', '1..3\nnot ok 1 /a\n')])
+    done = subprocess.run([project.top / 'scripts' / 'count-tests.py', '--failed', log],
+                          capture_output=True, text=True)
+    assert done.stdout.splitlines() == ['qtest\tt0-test\t-p /b -p /c', 'qtest\tt2-test\t'], done
 
 
 if __name__ == '__main__':
