@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import sizes
 import tree
@@ -119,8 +120,11 @@ def points():
 
 def main():
     failed = number = 0
-    for number, (name, run) in enumerate(points(), 1):
-        message = run()
+    names, runs = zip(*points())
+    # checkpatch.pl takes most of the time, in a process of its own.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        messages = list(pool.map(lambda run: run(), runs))
+    for number, (name, message) in enumerate(zip(names, messages), 1):
         failed += bool(message)
         print(f'{"not ok" if message else "ok"} {number} {name}')
         for line in message.splitlines():
