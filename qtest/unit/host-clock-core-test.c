@@ -221,6 +221,8 @@ void qapi_event_send_host_clock_failover(const char *id, const char *failed,
                                          const char *reason)
 {
     said.failovers++;
+    g_strlcpy(said.id, id, sizeof(said.id));
+    g_strlcpy(said.failed, failed, sizeof(said.failed));
     g_strlcpy(said.reason, reason, sizeof(said.reason));
 }
 

@@ -92,6 +92,8 @@ typedef struct Said {
     HostClockState state;
     char reason[80];
     int failovers;
+    char id[20];
+    char failed[20];
     int messages;
     char message[200];
 } Said;

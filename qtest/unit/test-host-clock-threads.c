@@ -1,6 +1,6 @@
 /*
  * Host clocks: many threads read while wall time steps, the line of a source
- * that samples is bent, and it fails and comes back
+ * that samples is bent, it fails and comes back, and while rate or clock change
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -155,6 +155,35 @@ static void disturb_other(Shared *s, int n)
 
     host_clock_read(other, &r);
     close_clock(other);
+}
+
+static void disturb_rate(Shared *s, int n)
+{
+    g_autofree char *rate = g_strdup_printf("%d/%d",
+                                            g_test_rand_int_range(1, 100),
+                                            g_test_rand_int_range(1, 100));
+
+    object_property_set_str(OBJECT(s->hc), "rate", rate, &error_abort);
+}
+
+/*
+ * To and fro.  The other one's wall time is another, so there are steps, but
+ * they cancel out, but for the time that it is in use.
+ */
+static void disturb_switch(Shared *s, int n)
+{
+    static HostClock *other;
+    uint32_t generation = s->hc->generation;
+
+    if (!other) {
+        other = open_clock("scaled", "other");
+    }
+    object_property_set_str(OBJECT(other), "rate", n % 2 ? "3/2" : "2/3",
+                            &error_abort);
+    host_clock_switch(other, &error_abort);
+    check_rt(s);
+    host_clock_switch(s->hc, &error_abort);
+    steps += s->hc->generation - generation;
 }
 
 static void disturb_all(Shared *s, int n)
@@ -323,9 +352,13 @@ int main(int argc, char **argv)
     static const Case cases[] = {
         { "step/raw", "raw", disturb_step },
         { "step/bent", "bent", disturb_step },
+        { "step/scaled", "scaled", disturb_step },
         { "bend", "bent", disturb_bend },
         { "report", "raw", disturb_report },
         { "other", "raw", disturb_other },
+        { "rate", "scaled", disturb_rate },
+        { "switch/raw", "raw", disturb_switch },
+        { "switch/bent", "bent", disturb_switch },
         { "all", "bent", disturb_all },
     };
 
