@@ -16,7 +16,7 @@ typedef struct Test {
 
 bool cell_is_manual(Cell *cell)
 {
-    return g_str_equal(cell->source->name, "manual");
+    return source_is_manual(cell->source->name);
 }
 
 VM *cell_start(Cell *cell, const char *base, const char *args)

@@ -34,11 +34,11 @@ static void check_update(VM *vm, int64_t update, int64_t date, bool look,
     uint8_t reg_b = cmos_read(vm, RTC_REG_B);
     uint8_t flags = REG_C_UF | (reg_b & REG_B_UIE ? REG_C_IRQF : 0);
 
-    vm_pass_until(vm, update - UIP_NS - 1);
+    vm_pass_short_of(vm, update - UIP_NS - vm_rtc_now(vm));
     g_assert_false(uip(vm));
     vm_pass(vm, 1);
     g_assert_true(!look || uip(vm));
-    vm_pass_until(vm, update - 1);
+    vm_pass_short_of(vm, update - vm_rtc_now(vm));
     g_assert_true(!look || uip(vm));
     g_assert_cmpint(rtc_read_date(vm, NULL), ==, date);
     if (pending) {
@@ -163,7 +163,7 @@ static void check_date_around(VM *vm, Span from, int64_t left, int64_t date)
 static void check_next_update(VM *vm, Span from, int64_t left, int64_t date)
 {
     if (vm_rtc_is_told(vm)) {
-        vm_pass_until(vm, from.lo + left - 1);
+        vm_pass_short_of(vm, from.lo + left - vm_rtc_now(vm));
         check_date_around(vm, from, left, date);
         g_assert_cmphex(cmos_read(vm, RTC_REG_C) & REG_C_UF, ==, 0);
         vm_pass(vm, 1);

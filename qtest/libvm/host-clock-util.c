@@ -7,9 +7,11 @@
 #include "qemu/osdep.h"
 #include "host-clock-util.h"
 #include "qemu/bswap.h"
+#include "qemu/host-utils.h"
 #include "qobject/qdict.h"
 
 #define MANUAL_ID "hc0"
+#define SCALED_ID "hc1"
 
 const char *const setting_names[SET__MAX] = { "host", "rt", "vm" };
 
@@ -111,9 +113,14 @@ Span span_add(Span a, int64_t ns)
     return (Span) { a.lo + b.lo, a.hi + b.hi };
 }
 
+bool source_is_manual(const char *source)
+{
+    return g_str_equal(source, "manual") || g_str_equal(source, "scaled");
+}
+
 bool vm_is_manual(VM *vm)
 {
-    return g_str_equal(vm->source, "manual");
+    return source_is_manual(vm->source);
 }
 
 bool source_is_system(const char *source)
@@ -209,35 +216,74 @@ static void host_wait(int64_t ns)
     }
 }
 
-static void manual_advance(VM *vm, int64_t ns)
+/* How far to move the manual clock for @ns of the VM's; it will be there. */
+static int64_t manual_pass(VM *vm, int64_t ns)
 {
-    qtest_qmp_assert_success(vm->qts, "{ 'execute': 'host-clock-advance',"
-                             " 'arguments': { 'id': %s, 'ns': %" PRId64 " } }",
-                             MANUAL_ID, ns);
-    vm->manual_ns += ns;
+    int64_t from_ns = muldiv64(vm->parent_ns, vm->rate[0], vm->rate[1]);
+    int64_t to_ns = muldiv64_round_up(from_ns + ns, vm->rate[1], vm->rate[0]);
+    int64_t by_ns = MAX(to_ns - vm->parent_ns, 0);
+
+    vm->parent_ns += by_ns;
+    vm->manual_ns += muldiv64(vm->parent_ns, vm->rate[0], vm->rate[1]) -
+                     from_ns;
+    return by_ns;
 }
 
-void vms_pass(VM **vms, int n, int64_t ns)
+static void manual_tell(VM *vm, const char *command, int64_t ns)
+{
+    qtest_qmp_assert_success(vm->qts, "{ 'execute': %s, 'arguments':"
+                             " { 'id': %s, 'ns': %" PRId64 " } }", command,
+                             MANUAL_ID, ns);
+}
+
+int64_t vm_clock_step(VM *vm, int64_t ns)
+{
+    manual_pass(vm, ns);
+    return qtest_clock_step(vm->qts, ns);
+}
+
+/* qtest's clock is the VM's and stands still with it. */
+static void let_pass(VM **vms, int n, int64_t ns, bool is_running)
 {
     bool wait = false;
 
     for (int i = 0; i < n; i++) {
         if (vm_is_manual(vms[i])) {
-            manual_advance(vms[i], ns);
-        } else if (is_system(vms[i])) {
+            manual_tell(vms[i], "host-clock-advance",
+                        manual_pass(vms[i], ns));
+        } else if (is_running && is_system(vms[i])) {
             qtest_clock_step(vms[i]->qts, ns);
             vms[i]->virtual_ns += ns;
         }
-        wait |= !vm_rtc_is_told(vms[i]);
+        wait |= is_running ? !vm_rtc_is_told(vms[i]) : !vm_is_manual(vms[i]);
     }
     if (wait) {
         host_wait(ns);
     }
 }
 
+void vms_pass(VM **vms, int n, int64_t ns)
+{
+    let_pass(vms, n, ns, true);
+}
+
+void vms_pass_stopped(VM **vms, int n, int64_t ns)
+{
+    let_pass(vms, n, ns, false);
+}
+
 void vm_pass(VM *vm, int64_t ns)
 {
     vms_pass(&vm, 1, ns);
+}
+
+void vm_pass_short_of(VM *vm, int64_t ns)
+{
+    int64_t from_ns = muldiv64(vm->parent_ns, vm->rate[0], vm->rate[1]);
+
+    /* The first ns of the manual clock by which all is over, less one */
+    ns = muldiv64_round_up(from_ns + ns, vm->rate[1], vm->rate[0]) - 1;
+    vm_pass(vm, muldiv64(ns, vm->rate[0], vm->rate[1]) - from_ns);
 }
 
 void vm_pass_until(VM *vm, int64_t ns)
@@ -249,28 +295,9 @@ void vm_pass_until(VM *vm, int64_t ns)
     }
 }
 
-/* qtest's clock is the VM's and stands still with it. */
-void vms_pass_stopped(VM **vms, int n, int64_t ns)
-{
-    bool wait = false;
-
-    for (int i = 0; i < n; i++) {
-        if (vm_is_manual(vms[i])) {
-            manual_advance(vms[i], ns);
-        } else {
-            wait = true;
-        }
-    }
-    if (wait) {
-        host_wait(ns);
-    }
-}
-
 void vm_wall_step(VM *vm, int64_t ns)
 {
-    qtest_qmp_assert_success(vm->qts, "{ 'execute': 'host-clock-step',"
-                             " 'arguments': { 'id': %s, 'ns': %" PRId64 " } }",
-                             MANUAL_ID, ns);
+    manual_tell(vm, "host-clock-step", ns);
     vm->manual_wall_ns += ns;
 }
 
@@ -281,11 +308,15 @@ static char *clock_args(VM *vm)
     g_autoptr(GDateTime) wall = g_date_time_new_from_unix_utc(
         vm->manual_wall_ns / NS);
     g_autofree char *text = g_date_time_format(wall, "%Y-%m-%dT%H:%M:%S");
+    g_autofree char *scaled = g_str_equal(vm->source, "manual") ?
+        g_strdup("-machine host-clock=" MANUAL_ID) :
+        g_strdup_printf("-object host-clock-scaled,id=" SCALED_ID ",clock="
+                        MANUAL_ID ",rate=%d/%d -machine host-clock=" SCALED_ID,
+                        vm->rate[0], vm->rate[1]);
 
     if (vm_is_manual(vm)) {
         return g_strdup_printf("-object host-clock-manual,id=" MANUAL_ID
-                               ",wall=%s -machine host-clock=" MANUAL_ID,
-                               text);
+                               ",wall=%s %s", text, scaled);
     }
     if (g_str_equal(vm->source, "default")) {
         return g_strdup("");
@@ -313,12 +344,15 @@ VM *vm_start_with(const VMOptions *options, const char *source,
                   Setting setting, const char *base, const char *args)
 {
     VM *vm = g_new0(VM, 1);
+    bool is_scaled = g_str_equal(source, "scaled");
     g_autofree char *clock = NULL;
     g_autofree char *line = NULL;
 
     vm->source = source;
     vm->setting = setting;
     vm->manual_wall_ns = (options->manual_wall_s ?: MANUAL_WALL_S) * NS;
+    vm->rate[0] = is_scaled ? options->rate[0] ?: 3 : 1;
+    vm->rate[1] = is_scaled ? options->rate[1] ?: 2 : 1;
     clock = clock_args(vm);
     /* The PIT's interrupts would take most of the time when hours pass. */
     line = g_strdup_printf("-machine pc,pit=%s -nodefaults %s "

@@ -51,14 +51,18 @@ extern const char *const setting_names[SET__MAX];
  * @qts: the emulator
  * @source: name of its host clock
  * @setting: of -rtc clock=
- * @manual_ns: how far the test has advanced the manual clock
- * @manual_wall_ns: the wall time of the manual clock, less @manual_ns
+ * @rate: by which the scaled clock is faster than the manual one beneath it
+ * @parent_ns: how far the test has advanced that
+ * @manual_ns: how far the test has moved the manual or scaled clock
+ * @manual_wall_ns: its wall time, less @manual_ns
  * @virtual_ns: where the test has set QEMU_CLOCK_VIRTUAL
  */
 typedef struct VM {
     QTestState *qts;
     const char *source;
     Setting setting;
+    int rate[2];
+    int64_t parent_ns;
     int64_t manual_ns;
     int64_t manual_wall_ns;
     int64_t virtual_ns;
@@ -73,6 +77,8 @@ int host_clock_slowness(void);
 /* The output of -clock help; "default" comes first.  The last name is NULL. */
 const Source *host_clock_sources(void);
 
+/* Moves only when told: "manual", and "scaled", which is made of one here */
+bool source_is_manual(const char *source);
 /* With these, qtest's clock is the time of the vm view. */
 bool source_is_system(const char *source);
 
@@ -103,12 +109,14 @@ VM *vm_start(const char *source, Setting setting, const char *base,
  * VMOptions: what is seldom asked for
  * @binary: environment variable that names the emulator, or NULL for ours
  * @manual_wall_s: with what the manual clock starts; 0 for MANUAL_WALL_S
+ * @rate: of the scaled clock; 0 for 3/2
  * @real_irqs: let interrupts reach the APIC, those of a PIT, too; vm_irq()
  *             cannot be used then
  */
 typedef struct VMOptions {
     const char *binary;
     int64_t manual_wall_s;
+    int rate[2];
     bool real_irqs;
 } VMOptions;
 
@@ -129,8 +137,16 @@ int64_t vm_hpet_now(VM *vm);
 /* The UTC of the VM's host clock */
 int64_t vm_wall_now(VM *vm);
 
+/*
+ * Move the manual or scaled clock by at least @ns with qtest's clock_step;
+ * returns what that returns.
+ */
+int64_t vm_clock_step(VM *vm, int64_t ns);
+
 /* Let at least @ns pass, in running and in stopped VMs. */
 void vm_pass(VM *vm, int64_t ns);
+/* Less than @ns, up to the last instant before: a ns less, or two of "scaled" */
+void vm_pass_short_of(VM *vm, int64_t ns);
 /* Let time pass until vm_rtc_now() is @ns, or at least that. */
 void vm_pass_until(VM *vm, int64_t ns);
 void vms_pass(VM **vms, int n, int64_t ns);
