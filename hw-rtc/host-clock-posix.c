@@ -1,9 +1,10 @@
 /*
- * Host clocks "dynticks", "raw", "boottime" and "unix": clock_gettime()
+ * Host clocks "system", "dynticks", "raw", "boottime" and "unix":
+ * clock_gettime()
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Resolution:   1 ns
+ * Resolution:   1 ns; the host view of system: 1 us (gettimeofday)
  * Epoch:        mono: boot of the host, for unix 1970; wall: 1970, UTC
  * Host suspend: mono stands still, with boottime it goes on; wall goes on
  * Step:         mono does not notice it; wall jumps, and the kernel says so;
@@ -12,6 +13,10 @@
  * Failures:     none
  *
  * Each is a row of the table below.  See clock_gettime(2).
+ *
+ * The views of system are QEMU_CLOCK_HOST, QEMU_CLOCK_REALTIME and
+ * QEMU_CLOCK_VIRTUAL with the main loop's own timer lists, so that icount,
+ * record/replay and qtest work as they do without any host clock.
  *
  * unix is CLOCK_REALTIME less its steps.  The kernel keeps CLOCK_REALTIME as
  * CLOCK_MONOTONIC plus an offset: both are slewed alike, and setting the clock,
@@ -36,6 +41,8 @@ OBJECT_DECLARE_TYPE(HostClockPosix, HostClockPosixClass, HOST_CLOCK_POSIX)
 typedef struct HostClockPosixRow {
     const char *description;
     int rating;
+    bool is_system;
+    /* CLOCK_MONOTONIC by default */
     HostClockOsId id;
     uint32_t rate_error_ppb;
     /* mono begins where CLOCK_REALTIME is when the clock is opened */
@@ -55,34 +62,6 @@ struct HostClockPosix {
     /* Added to what the host's clock says */
     int64_t epoch_ns;
 };
-
-static const HostClockPosixRow dynticks_row = {
-    .description = "CLOCK_MONOTONIC",
-    .rating = 400,
-    .id = HOST_CLOCK_OS_MONOTONIC,
-};
-
-static const HostClockPosixRow unix_row = {
-    .description = "CLOCK_REALTIME, less its steps",
-    .rating = 100,
-    .id = HOST_CLOCK_OS_MONOTONIC,
-    .epoch_is_1970 = true,
-};
-
-#ifdef CONFIG_LINUX
-static const HostClockPosixRow boottime_row = {
-    .description = "CLOCK_BOOTTIME, goes on while the host is suspended",
-    .rating = 90,
-    .id = HOST_CLOCK_OS_BOOTTIME,
-};
-
-static const HostClockPosixRow raw_row = {
-    .description = "CLOCK_MONOTONIC_RAW, not disciplined",
-    .rating = 50,
-    .id = HOST_CLOCK_OS_MONOTONIC_RAW,
-    .rate_error_ppb = 500000,
-};
-#endif
 
 static bool posix_open(HostClock *hc, Error **errp)
 {
@@ -114,6 +93,7 @@ static void posix_class_init(ObjectClass *oc, HostClockClassData data)
     HOST_CLOCK_POSIX_CLASS(oc)->row = row;
     k->description = row->description;
     k->rating = row->rating;
+    k->is_system = row->is_system;
     k->rate_error_ppb = row->rate_error_ppb;
     k->counts_as_qemu = row->id == HOST_CLOCK_OS_MONOTONIC;
     k->step_reference = row->id == HOST_CLOCK_OS_BOOTTIME ?
@@ -122,11 +102,11 @@ static void posix_class_init(ObjectClass *oc, HostClockClassData data)
     k->mono_ns = posix_mono_ns;
 }
 
-#define POSIX_TYPE(NAME) {                                  \
-        .name = HOST_CLOCK_PREFIX #NAME,                    \
-        .parent = TYPE_HOST_CLOCK_POSIX,                    \
-        .class_init = posix_class_init,                     \
-        .class_data = (void *)&NAME ## _row,                \
+#define POSIX_TYPE(NAME, ...) {                                              \
+        .name = HOST_CLOCK_PREFIX NAME,                                      \
+        .parent = TYPE_HOST_CLOCK_POSIX,                                     \
+        .class_init = posix_class_init,                                      \
+        .class_data = (void *)&(const HostClockPosixRow) { __VA_ARGS__ },    \
     }
 
 static const TypeInfo posix_types[] = {
@@ -137,11 +117,34 @@ static const TypeInfo posix_types[] = {
         .instance_size = sizeof(HostClockPosix),
         .class_size = sizeof(HostClockPosixClass),
     },
-    POSIX_TYPE(dynticks),
-    POSIX_TYPE(unix),
+    POSIX_TYPE("system",
+        .description = "QEMU's own clocks (default)",
+        .rating = 500,
+        .is_system = true,
+    ),
+#ifdef CONFIG_POSIX
+    POSIX_TYPE("dynticks",
+        .description = "CLOCK_MONOTONIC",
+        .rating = 400,
+    ),
+    POSIX_TYPE("unix",
+        .description = "CLOCK_REALTIME, less its steps",
+        .rating = 100,
+        .epoch_is_1970 = true,
+    ),
+#endif
 #ifdef CONFIG_LINUX
-    POSIX_TYPE(boottime),
-    POSIX_TYPE(raw),
+    POSIX_TYPE("boottime",
+        .description = "CLOCK_BOOTTIME, goes on while the host is suspended",
+        .rating = 90,
+        .id = HOST_CLOCK_OS_BOOTTIME,
+    ),
+    POSIX_TYPE("raw",
+        .description = "CLOCK_MONOTONIC_RAW, not disciplined",
+        .rating = 50,
+        .id = HOST_CLOCK_OS_MONOTONIC_RAW,
+        .rate_error_ppb = 500000,
+    ),
 #endif
 };
 
