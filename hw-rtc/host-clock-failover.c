@@ -52,17 +52,6 @@ void host_clock_failover_list(char **list)
     names = g_strdupv(list + 1);
 }
 
-bool host_clock_failover_begin(Error **errp)
-{
-    Error *err = NULL;
-
-    if (is_on) {
-        host_clock_set_failover(true, &err);
-    }
-    error_propagate(errp, err);
-    return !err;
-}
-
 static void drop_candidate(void)
 {
     if (candidate && !host_clock_is_machines(candidate)) {

@@ -98,12 +98,11 @@ int64_t host_clock_machine_wall_ns(void)
 
 int64_t host_clock_machine_rt_ns(void)
 {
+    HostClock *hc;
     unsigned seq;
     int64_t ns;
 
     do {
-        HostClock *hc;
-
         seq = seqlock_read_begin(&rt_lock);
         hc = qatomic_read(&machine_clock);
         ns = hc->ops->mono_ns(hc) + qatomic_read_i64(&rt_offset_ns);
@@ -160,6 +159,7 @@ bool host_clock_choose(HostClock *hc, Error **errp)
 
 bool host_clock_begin(Error **errp)
 {
+    ERRP_GUARD();
     HostClock *hc = host_clock_machine();
 
     /* With record/replay, -icount and qtest the default is QEMU's own clocks */
@@ -168,7 +168,8 @@ bool host_clock_begin(Error **errp)
          (qemu_clock_use_for_deadline(QEMU_CLOCK_VIRTUAL) && !qtest_enabled()));
     has_begun = true;
     use_as_base(hc);
-    return host_clock_failover_begin(errp);
+    host_clock_set_failover(host_clock_get_failover(), errp);
+    return !*errp;
 }
 
 bool host_clock_has_begun(void)

@@ -51,6 +51,9 @@ struct HostClockManual {
 static bool is_advancing;
 static bool is_cancelled;
 
+OBJECT_DEFINE_SIMPLE_TYPE(HostClockManual, host_clock_manual, HOST_CLOCK_MANUAL,
+                          HOST_CLOCK)
+
 static bool parse_wall(const char *str, int64_t *wall_ns, Error **errp)
 {
     ERRP_GUARD();
@@ -60,7 +63,8 @@ static bool parse_wall(const char *str, int64_t *wall_ns, Error **errp)
         error_prepend(errp, "wall=");
         return false;
     }
-    if (date.tv_sec < 0 || date.tv_sec >= HOST_CLOCK_END_NS / NANOSECONDS_PER_SECOND) {
+    if (date.tv_sec < 0 ||
+        date.tv_sec >= HOST_CLOCK_END_NS / NANOSECONDS_PER_SECOND) {
         error_setg(errp, "wall=%s: a host clock goes from 1970-01-01 to "
                    "2261-04-11 (UTC)", str);
         return false;
@@ -209,13 +213,10 @@ static int64_t manual_end_ns(HostClockManual *m, int64_t ns, Error **errp)
 
 bool host_clock_qtest_step(int64_t ns, Error **errp)
 {
-    HostClock *hc = host_clock_machine();
+    HostClock *hc = host_clock_root(host_clock_machine());
     HostClockManual *m;
     int64_t end_ns;
 
-    while (hc->parent) {
-        hc = hc->parent;
-    }
     if (!object_dynamic_cast(OBJECT(hc), TYPE_HOST_CLOCK_MANUAL)) {
         error_setg(errp, "host clock '%s' moves by itself; clock_step and "
                    "clock_set are for 'manual', or without -clock",
@@ -267,12 +268,10 @@ void coroutine_fn qmp_host_clock_advance(const char *id, int64_t ns,
     object_ref(OBJECT(m));
     is_advancing = true;
     qatomic_set(&is_cancelled, false);
-    yield_to_main_loop();
-    manual_walk(m, end_ns);
-    while (m->mono_ns < end_ns && !qatomic_read(&is_cancelled)) {
+    do {
         yield_to_main_loop();
         manual_walk(m, end_ns);
-    }
+    } while (m->mono_ns < end_ns && !qatomic_read(&is_cancelled));
     is_advancing = false;
     if (m->mono_ns < end_ns) {
         error_setg(errp, "cancelled %" PRId64 " ns before the end",
@@ -328,17 +327,18 @@ static void manual_set_wall(Object *obj, const char *value, Error **errp)
     m->wall = g_strdup(value);
 }
 
-static void manual_init(Object *obj)
+static void host_clock_manual_init(Object *obj)
 {
     seqlock_init(&HOST_CLOCK_MANUAL(obj)->lock);
 }
 
-static void manual_finalize(Object *obj)
+static void host_clock_manual_finalize(Object *obj)
 {
     g_free(HOST_CLOCK_MANUAL(obj)->wall);
 }
 
-static void manual_class_init(ObjectClass *oc, HostClockClassData data)
+static void host_clock_manual_class_init(ObjectClass *oc,
+                                         HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 
@@ -356,16 +356,3 @@ static void manual_class_init(ObjectClass *oc, HostClockClassData data)
     object_class_property_set_description(oc, "wall",
         "UTC with which the clock starts, such as 2038-01-19T03:14:00");
 }
-
-static const TypeInfo manual_types[] = {
-    {
-        .name = TYPE_HOST_CLOCK_MANUAL,
-        .parent = TYPE_HOST_CLOCK,
-        .instance_size = sizeof(HostClockManual),
-        .instance_init = manual_init,
-        .instance_finalize = manual_finalize,
-        .class_init = manual_class_init,
-    },
-};
-
-DEFINE_TYPES(manual_types)

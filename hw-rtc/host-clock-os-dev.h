@@ -13,22 +13,13 @@
 #ifndef HW_RTC_HOST_CLOCK_OS_DEV_H
 #define HW_RTC_HOST_CLOCK_OS_DEV_H
 
-/**
- * host_clock_os_dev_open: open a character device for reading
- * @path: its path, or /dev/fdset/N
- * @errp: error; it names @path and the reason
- *
- * Returns: a file descriptor, non-blocking and close-on-exec
- */
+/* Open @path, or /dev/fdset/N, for reading: non-blocking and close-on-exec */
 int host_clock_os_dev_open(const char *path, Error **errp);
 
-/**
- * host_clock_os_dev_fd_param: which file descriptor does a user mean
- * @fdname: a number, or a name that was given to the monitor's getfd
- * @errp: error; it names @fdname and the reason
- *
- * It is not touched, and remains its owner's; one with a name has none any
- * more.
+/*
+ * The descriptor that @fdname means, a number or a name that was given to the
+ * monitor's getfd.  It is not touched, and remains its owner's; one with a name
+ * has none any more.
  */
 int host_clock_os_dev_fd_param(const char *fdname, Error **errp);
 
@@ -52,26 +43,16 @@ void host_clock_os_dev_unmap(const void *regs, size_t len);
 /* Read a register; at once, but on a host of 32 bits in halves */
 uint64_t host_clock_os_dev_load64(const void *regs, size_t offset);
 
-/**
- * host_clock_os_dev_id: which device does a file stand for
- * @path: its path; symbolic links are followed
- * @fd: or its file descriptor, if @path is NULL
- * @id: the device
- *
- * Returns: 0, or -errno; -ENOTTY if the file is no character device
- */
 typedef struct HostClockOsDevId {
     unsigned major;
     unsigned minor;
 } HostClockOsDevId;
 
+/* The device of @path, or if that is NULL of @fd; -ENOTTY if it is none */
 int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id);
 
-/**
- * host_clock_os_read_file: read a small file
- * @path: its path
- * @buf: what it holds, cut off if need be, with a NUL at the end
- * @size: size of @buf
+/*
+ * Read a small file, cut off if need be, with a NUL at the end.
  *
  * Returns: number of bytes in @buf, or -errno
  */

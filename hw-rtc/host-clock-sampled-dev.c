@@ -3,18 +3,18 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * With alarm=device the periodic interrupts of the device wake the whole
- * emulator up: they are on while the main loop waits for something on the host
- * clock's time.  It sleeps a little longer then than it would otherwise, so
- * that an alarm is late by up to one period and never early; should the device
- * stop to interrupt, the end of the sleep backs it up.  An iothread, which the
- * device cannot wake up, sleeps exactly.  Nor does it wake up an aio_poll()
- * that is nested in the main loop: what this waits for is late by the backup.
+ * With alarm=device the periodic interrupts of the device wake the emulator up:
+ * they are on while the main loop waits for something on the host clock's time.
+ * It sleeps a little longer then, so that an alarm is late by up to one period
+ * and never early; should the device stop to interrupt, the end of the sleep
+ * backs it up.  An iothread, which the device cannot wake up, sleeps exactly.
+ * Nor does it wake up an aio_poll() that is nested in the main loop: what this
+ * waits for is late by the backup.
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qapi/visitor.h"
+#include "qapi/qapi-visit-host-clock-types.h"
 #include "block/aio.h"
 #include "qemu/ctype.h"
 #include "qemu/cutils.h"
@@ -24,17 +24,9 @@
 #include "host-clock-sampled.h"
 
 #define ALARM_HZ_MAX    8192
-
-/*
- * The main loop wakes up this long after a deadline: a busy host delays an
- * interrupt by less, and a guest takes no harm from a tick so late.
- */
+/* A busy host delays an interrupt by less; a guest can take a tick so late. */
 #define BACKUP_NS       (20 * SCALE_MS)
-
-/*
- * The interrupts are switched off after so many that nobody waited for: to
- * switch them on for each deadline would cost more than to leave them on.
- */
+/* So many in vain cost less than to switch them on for each deadline. */
 #define IDLE_INTERRUPTS 64
 
 /* Opening and closing */
@@ -160,9 +152,9 @@ static int64_t sampled_sleep_ns(HostClock *hc, int64_t delta_ns)
 {
     HostClockSampled *s = (HostClockSampled *)hc;
     int64_t sleep_ns = host_clock_default_sleep_ns(hc, delta_ns);
-    bool is_last = sleep_ns == delta_ns;
 
-    return is_last && qatomic_read(&s->alarm_on) &&
+    /* Only the last of several sleeps */
+    return sleep_ns == delta_ns && qatomic_read(&s->alarm_on) &&
            qemu_get_current_aio_context() == qemu_get_aio_context() ?
            delta_ns + BACKUP_NS : sleep_ns;
 }
@@ -283,48 +275,11 @@ void host_clock_sampled_hold(HostClockSampled *s)
 
 /* Properties */
 
-#define STRING_PROPERTY(FIELD, NAME)                                         \
-    static char *get_ ## FIELD(Object *obj, Error **errp)                    \
-    {                                                                        \
-        return g_strdup(HOST_CLOCK_SAMPLED(obj)->FIELD);                     \
-    }                                                                        \
-                                                                             \
-    static void set_ ## FIELD(Object *obj, const char *value, Error **errp)  \
-    {                                                                        \
-        if (host_clock_may_set(obj, NAME, errp)) {                           \
-            g_free(HOST_CLOCK_SAMPLED(obj)->FIELD);                          \
-            HOST_CLOCK_SAMPLED(obj)->FIELD = g_strdup(value);                \
-        }                                                                    \
-    }
-
-STRING_PROPERTY(device, "device")
-STRING_PROPERTY(fdname, "fd")
-
-static int get_alarm(Object *obj, Error **errp)
-{
-    return HOST_CLOCK_SAMPLED(obj)->alarm;
-}
-
-static void set_alarm(Object *obj, int value, Error **errp)
-{
-    if (host_clock_may_set(obj, "alarm", errp)) {
-        HOST_CLOCK_SAMPLED(obj)->alarm = value;
-    }
-}
-
-static void get_alarm_hz(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    visit_type_uint32(v, name, &HOST_CLOCK_SAMPLED(obj)->alarm_hz, errp);
-}
-
-static void set_alarm_hz(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    if (host_clock_may_set(obj, name, errp)) {
-        visit_type_uint32(v, name, &HOST_CLOCK_SAMPLED(obj)->alarm_hz, errp);
-    }
-}
+HOST_CLOCK_PROPERTY(HOST_CLOCK_SAMPLED, device, visit_type_str, g_free)
+HOST_CLOCK_PROPERTY(HOST_CLOCK_SAMPLED, fdname, visit_type_str, g_free)
+HOST_CLOCK_PROPERTY(HOST_CLOCK_SAMPLED, alarm, visit_type_HostClockAlarm,
+                    (void))
+HOST_CLOCK_PROPERTY(HOST_CLOCK_SAMPLED, alarm_hz, visit_type_uint32, (void))
 
 static const char *sampled_alarm_name(HostClock *hc)
 {
@@ -345,24 +300,19 @@ void host_clock_sampled_dev_class_init(HostClockClass *k)
     k->alarm_name = sampled_alarm_name;
     k->device = sampled_device;
 
-    object_class_property_add_str(oc, "device", get_device, set_device);
+    object_class_property_add(oc, "device", "string", get_device, set_device,
+                              NULL, NULL);
     object_class_property_set_description(oc, "device", "path of the device");
-    object_class_property_add_str(oc, "fd", get_fdname, set_fdname);
+    object_class_property_add(oc, "fd", "string", get_fdname, set_fdname,
+                              NULL, NULL);
     object_class_property_set_description(oc, "fd",
         "the device as an open file descriptor, in place of its path");
-    object_class_property_add_enum(oc, "alarm", "HostClockAlarm",
-                                   &HostClockAlarm_lookup, get_alarm,
-                                   set_alarm);
+    object_class_property_add(oc, "alarm", "HostClockAlarm", get_alarm,
+                              set_alarm, NULL, NULL);
     object_class_property_set_description(oc, "alarm",
         "what wakes QEMU up: its main loop, or the device's interrupts");
     object_class_property_add(oc, "alarm-hz", "uint32", get_alarm_hz,
                               set_alarm_hz, NULL, NULL);
     object_class_property_set_description(oc, "alarm-hz",
         "interrupts a second with alarm=device");
-}
-
-void host_clock_sampled_dev_init(HostClockSampled *s)
-{
-    s->fd = -1;
-    s->alarm_hz = 1024;
 }

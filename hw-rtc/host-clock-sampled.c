@@ -237,36 +237,18 @@ static int64_t wait_ns(HostClockSampled *s)
     return s->good < FAST_SAMPLES ? FAST_NS : k->interval_ns;
 }
 
+static void wait_for(HostClockSampled *s, int64_t ns)
+{
+    timer_mod_ns(s->timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + ns);
+}
+
 static void plan(HostClockSampled *s)
 {
     int64_t ns = MAX(wait_ns(s), SCALE_MS);
 
     s->planned_ns = now_raw() + ns;
-    timer_mod_ns(s->timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + ns);
+    wait_for(s, ns);
 }
-
-static void sampled_timer(void *opaque)
-{
-    HostClockSampled *s = opaque;
-    int64_t late_ns = MIN(now_raw() - s->planned_ns, LATE_MAX_NS);
-
-    s->late_ns += (late_ns - s->late_ns) / 8;
-    sample_now(s);
-    plan(s);
-}
-
-/* The device may have gone on while the host was suspended. */
-static void sampled_clock_was_set(HostClock *hc)
-{
-    HostClockSampled *s = HOST_CLOCK_SAMPLED(hc);
-
-    if (s->is_acquired) {
-        sample_now(s);
-        plan(s);
-    }
-}
-
-/* Opening and closing */
 
 /* Find the beginning of a tick, so that the date is right from the start. */
 static void acquire_begin(HostClockSampled *s, const HostClockSample *first)
@@ -284,25 +266,23 @@ static void acquire_begin(HostClockSampled *s, const HostClockSample *first)
     s->acquire.closer_ns = INT64_MAX;
 }
 
-/* Returns: false if this is not enough yet */
+/* Returns: false with @errp set if no tick has begun for too long */
 static bool acquire_add(HostClockSampled *s, const HostClockSample *sample,
                         Error **errp)
 {
     int64_t tick_ns = HOST_CLOCK_SAMPLED_GET_CLASS(s)->tick_ns;
-    HostClockSample last = s->acquire.last;
+    HostClockSample *last = &s->acquire.last;
 
-    s->acquire.last = *sample;
-    if (sample->ns[0] != last.ns[0]) {
-        sampled_add(s, &last, KNOWN_NS);
+    if (sample->ns[0] != last->ns[0]) {
+        sampled_add(s, last, KNOWN_NS);
         sampled_add(s, sample, KNOWN_NS);
-        if (!s->ambiguous) {
-            return true;
-        }
+        s->is_acquired = !s->ambiguous;
         /* The host is busy.  Sample without a pause where the next comes */
-        s->acquire.closer_ns = last.raw_ns[0] + tick_ns - ACQUIRE_NS;
+        s->acquire.closer_ns = last->raw_ns[0] + tick_ns - ACQUIRE_NS;
     }
-    if (sample->raw_ns[1] < s->acquire.until_ns) {
-        return false;
+    *last = *sample;
+    if (s->is_acquired || sample->raw_ns[1] < s->acquire.until_ns) {
+        return true;
     }
     if (s->acquire.closer_ns == INT64_MAX) {
         error_setg(errp, "the time of %s stands still", s->name);
@@ -310,18 +290,13 @@ static bool acquire_add(HostClockSampled *s, const HostClockSample *sample,
     }
     /* Make do with what is known, and make up for the rest later. */
     sampled_add(s, sample, tick_ns);
+    s->is_acquired = true;
     return true;
 }
 
-/*
- * One sample more.
- *
- * Returns: how long to wait for the next, in ns; -1: it is done; -2: it has
- * failed, with @errp set
- */
-static int64_t acquire_more(HostClockSampled *s, Error **errp)
+/* Returns: how long to wait for the next sample, in ns; -1 with @errp set */
+static int64_t acquire(HostClockSampled *s, Error **errp)
 {
-    ERRP_GUARD();
     HostClockSample sample;
     Error *err = NULL;
     int ret = take(s, &sample, &err);
@@ -332,78 +307,67 @@ static int64_t acquire_more(HostClockSampled *s, Error **errp)
     }
     if (ret < 0) {
         error_propagate(errp, err);
-        return -2;
+        return -1;
     }
     s->acquire.busy = 0;
     if (!s->acquire.until_ns) {
         acquire_begin(s, &sample);
-    } else if (acquire_add(s, &sample, errp)) {
+    } else if (!acquire_add(s, &sample, errp)) {
         return -1;
     }
-    if (*errp) {
-        return -2;
+    if (s->is_acquired) {
+        host_clock_sampled_hold(s);
+        s->sampled_ns = now_raw();
+        s->suspended_ns = host_clock_os_suspended_ns();
+        plan(s);
     }
     return sample.raw_ns[1] < s->acquire.closer_ns ? ACQUIRE_NS : 0;
 }
 
-static void acquired(HostClockSampled *s)
+static void acquire_in_background(HostClockSampled *s)
 {
-    s->is_acquired = true;
-    host_clock_sampled_hold(s);
-    s->sampled_ns = now_raw();
-    s->suspended_ns = host_clock_os_suspended_ns();
-    timer_free(s->timer);
-    s->timer = timer_new_ns(QEMU_CLOCK_REALTIME, sampled_timer, s);
+    Error *err = NULL;
+    int64_t ns = acquire(s, &err);
+
+    if (ns < 0) {
+        host_clock_report_failure(HOST_CLOCK(s), "%s", error_get_pretty(err));
+        error_free(err);
+    } else if (s->is_acquired) {
+        host_clock_report_acquired(HOST_CLOCK(s));
+    } else {
+        wait_for(s, ns);
+    }
+}
+
+static void sampled_timer(void *opaque)
+{
+    HostClockSampled *s = opaque;
+    int64_t late_ns = MIN(now_raw() - s->planned_ns, LATE_MAX_NS);
+
+    if (!s->is_acquired) {
+        acquire_in_background(s);
+        return;
+    }
+    s->late_ns += (late_ns - s->late_ns) / 8;
+    sample_now(s);
     plan(s);
 }
 
-static void acquire_timer(void *opaque)
-{
-    HostClockSampled *s = opaque;
-    Error *err = NULL;
-    int64_t ns = acquire_more(s, &err);
-
-    if (ns >= 0) {
-        timer_mod_ns(s->timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + ns);
-    } else if (!err) {
-        acquired(s);
-        host_clock_report_acquired(HOST_CLOCK(s));
-    } else {
-        host_clock_report_failure(HOST_CLOCK(s), "%s", error_get_pretty(err));
-        error_free(err);
-    }
-}
-
-static bool sampled_open(HostClock *hc, Error **errp)
+/* The device may have gone on while the host was suspended. */
+static void sampled_clock_was_set(HostClock *hc)
 {
     HostClockSampled *s = HOST_CLOCK_SAMPLED(hc);
-    int64_t ns;
 
-    if (!host_clock_sampled_identify(s, errp)) {
-        goto fail;
+    if (s->is_acquired) {
+        sample_now(s);
+        plan(s);
     }
-    ns = acquire_more(s, errp);
-    if (ns >= 0 && host_clock_has_begun()) {
-        /* A tick may be a second away, and the VM runs. */
-        hc->state = HOST_CLOCK_STATE_ACQUIRING;
-        s->timer = timer_new_ns(QEMU_CLOCK_REALTIME, acquire_timer, s);
-        timer_mod_ns(s->timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + ns);
-        return true;
-    }
-    while (ns >= 0) {
-        if (ns) {
-            host_clock_os_sleep_ns(ns);
-        }
-        ns = acquire_more(s, errp);
-    }
-    if (ns == -1) {
-        acquired(s);
-        return true;
-    }
-fail:
-    host_clock_sampled_release(s, true);
-    return false;
 }
+
+/* Life */
+
+OBJECT_DEFINE_ABSTRACT_TYPE(HostClockSampled, host_clock_sampled,
+                            HOST_CLOCK_SAMPLED, HOST_CLOCK)
 
 static void sampled_close(HostClock *hc)
 {
@@ -413,19 +377,45 @@ static void sampled_close(HostClock *hc)
     host_clock_sampled_release(s, true);
 }
 
-/* The class */
+static bool sampled_open(HostClock *hc, Error **errp)
+{
+    HostClockSampled *s = HOST_CLOCK_SAMPLED(hc);
+    int64_t ns;
+
+    s->timer = timer_new_ns(QEMU_CLOCK_REALTIME, sampled_timer, s);
+    ns = host_clock_sampled_identify(s, errp) ? acquire(s, errp) : -1;
+    if (ns >= 0 && host_clock_has_begun()) {
+        /* A tick may be a second away, and the VM runs. */
+        hc->state = HOST_CLOCK_STATE_ACQUIRING;
+        wait_for(s, ns);
+        return true;
+    }
+    while (ns >= 0 && !s->is_acquired) {
+        if (ns) {
+            host_clock_os_sleep_ns(ns);
+        }
+        ns = acquire(s, errp);
+    }
+    if (ns < 0) {
+        sampled_close(hc);
+    }
+    return s->is_acquired;
+}
 
 static HostClockMethod sampled_method(HostClock *hc)
 {
     return HOST_CLOCK_METHOD_SAMPLED;
 }
 
-static void sampled_init(Object *obj)
+static void host_clock_sampled_init(Object *obj)
 {
-    host_clock_sampled_dev_init(HOST_CLOCK_SAMPLED(obj));
+    HostClockSampled *s = HOST_CLOCK_SAMPLED(obj);
+
+    s->fd = -1;
+    s->alarm_hz = 1024;
 }
 
-static void sampled_finalize(Object *obj)
+static void host_clock_sampled_finalize(Object *obj)
 {
     HostClockSampled *s = HOST_CLOCK_SAMPLED(obj);
 
@@ -435,7 +425,8 @@ static void sampled_finalize(Object *obj)
     g_clear_pointer(&s->name, g_free);
 }
 
-static void sampled_class_init(ObjectClass *oc, HostClockClassData data)
+static void host_clock_sampled_class_init(ObjectClass *oc,
+                                          HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 
@@ -449,18 +440,3 @@ static void sampled_class_init(ObjectClass *oc, HostClockClassData data)
     k->method = sampled_method;
     host_clock_sampled_dev_class_init(k);
 }
-
-static const TypeInfo sampled_types[] = {
-    {
-        .name = TYPE_HOST_CLOCK_SAMPLED,
-        .parent = TYPE_HOST_CLOCK,
-        .abstract = true,
-        .instance_size = sizeof(HostClockSampled),
-        .instance_init = sampled_init,
-        .instance_finalize = sampled_finalize,
-        .class_size = sizeof(HostClockSampledClass),
-        .class_init = sampled_class_init,
-    },
-};
-
-DEFINE_TYPES(sampled_types)

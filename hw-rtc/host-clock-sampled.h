@@ -7,10 +7,7 @@
  * sampled every few seconds from the main loop, and interpolated in between
  * (host-clock-sampler.h).  It is open for no longer than a sample takes, so
  * that any number of VMs can share it; unless the user gave it as fd=, or asked
- * for its interrupts.
- *
- * A source says how to take one sample.  When to take it, what a step means and
- * what to do if the device cannot be read is the same for all, and here.
+ * for its interrupts.  A source says how to take one sample.
  */
 
 #ifndef HW_RTC_HOST_CLOCK_SAMPLED_H
@@ -43,20 +40,18 @@ struct HostClockSampledClass {
     /** @kind: what it should be, for messages, such as "an RTC" */
     const char *kind;
     /**
-     * @is_kind: can this be a device of that kind
-     *
-     * Asked before the device is opened: to open one of another kind may do
-     * something, to a tape or a watchdog for instance.
+     * @is_kind: can this be a device of that kind; asked before it is opened,
+     * which may do something to a tape or a watchdog
      */
     bool (*is_kind)(const HostClockOsDevId *id);
 
     /**
      * @sample: read the device once
      *
-     * Called from the main loop, with the BQL, for which it should not take
-     * longer than 2 ms.  If it needs the device open, host_clock_sampled_fd()
-     * opens it; the caller closes it.  Time is in ns from an epoch that does
-     * not change; UTC since 1970 if the device keeps it.
+     * Called from the main loop, with the BQL, for up to 2 ms.  If it needs the
+     * device open, host_clock_sampled_fd() opens it; the caller closes it.
+     * Time is in ns from an epoch that does not change; UTC since 1970 if the
+     * device keeps it.
      *
      * Returns: 0, or -errno with @errp set; the error names the device.
      * -EBUSY: others have it, it is tried again soon; -ENODEV: it is gone
@@ -70,7 +65,6 @@ struct HostClockSampledClass {
     int64_t tick_ns;
     /** @interval_ns: from one sample to the next, once the rate is known */
     int64_t interval_ns;
-
     /**
      * @alarm_rate: ioctl() that sets the rate of the device's interrupts in Hz
      * @alarm_on: ioctl() that switches them on
@@ -134,11 +128,10 @@ struct HostClockSampled {
     Notifier poll_notifier;
 };
 
-/**
- * host_clock_sampled_fd: the device, open; for HostClockSampledClass.sample
+/*
+ * The device, open; for HostClockSampledClass.sample, which does not close it
  *
- * Returns: a file descriptor, which the caller does not close; or -errno with
- * @errp set, which names the device and the reason
+ * Returns: a file descriptor; or -errno with @errp set, which names the device
  */
 int host_clock_sampled_fd(HostClockSampled *s, Error **errp);
 
@@ -154,6 +147,5 @@ void host_clock_sampled_hold(HostClockSampled *s);
 /* Let others have the device, unless it is held for one of these */
 void host_clock_sampled_release(HostClockSampled *s, bool always);
 void host_clock_sampled_dev_class_init(HostClockClass *k);
-void host_clock_sampled_dev_init(HostClockSampled *s);
 
 #endif /* HW_RTC_HOST_CLOCK_SAMPLED_H */

@@ -5,14 +5,13 @@
  *
  * A device that is slow to read, or that counts in seconds, is sampled now and
  * then.  In between its time is a straight line over CLOCK_MONOTONIC_RAW, which
- * nobody slews.
+ * nothing slews.
  *
  * A sample says no more than it knows: at some instant between two readings of
  * RAW the source's time lay between two bounds.  The lines that pass through
  * the windows of all samples of the last minutes are what the source can have
  * done, the feasible set.  The sampler takes one from its middle, and the
- * distance to the outermost is its error.  So a sample that comes late, or not
- * at all, does no harm, and the error is a bound, not an estimate, as long as
+ * distance to the outermost is its error: a bound, not an estimate, as long as
  * the rate of the source changes by no more than HOST_CLOCK_RATE_CHANGE_PPB
  * within those minutes.
  *
@@ -37,18 +36,14 @@
 #define HOST_CLOCK_SAMPLES          256
 #define HOST_CLOCK_RATE_SHIFT       40
 
-/**
- * HostClockSample: what one reading of a source tells
- * @raw_ns: CLOCK_MONOTONIC_RAW before and after the reading, in ns
- * @ns: at some instant in between, the source's time was not before the first
- *      and not after the second of these, in ns
- */
+/* What one reading of a source tells, in ns */
 typedef struct HostClockSample {
+    /* CLOCK_MONOTONIC_RAW before and after the reading */
     int64_t raw_ns[2];
+    /* At some instant in between, the source's time was between these two. */
     int64_t ns[2];
 } HostClockSample;
 
-/* How does a sample compare with those before? */
 typedef enum HostClockSampleResult {
     /* The source is where it was expected. */
     HOST_CLOCK_SAMPLE_CONSISTENT,
@@ -99,30 +94,23 @@ int64_t host_clock_sampler_now_error(HostClockSampler *s, int64_t *error_ns);
 void host_clock_sampler_start(HostClockSampler *s,
                               const HostClockSample *sample);
 
-/**
- * host_clock_sampler_add: take a sample into account
- * @s: a sampler
- * @sample: a sample, later than all before
- * @known_ns: how well the source has to be known after a step
- * @step_ns: with HOST_CLOCK_SAMPLE_STEPPED, by how much; negative: back
+/*
+ * Take into account a sample later than all before.  @known_ns is how well the
+ * source has to be known after a step; with HOST_CLOCK_SAMPLE_STEPPED, @step_ns
+ * is by how much; negative: back.
  */
 HostClockSampleResult host_clock_sampler_add(HostClockSampler *s,
                                              const HostClockSample *sample,
                                              int64_t known_ns,
                                              int64_t *step_ns);
 
-/**
- * host_clock_sampler_discard_step: the source has stepped, the line does not
- * @s: a sampler
- * @ns: from now on the caller subtracts this from what the source says
+/*
+ * The source has stepped, the line does not: from now on the caller subtracts
+ * @ns from what the source says.
  */
 void host_clock_sampler_discard_step(HostClockSampler *s, int64_t ns);
 
-/**
- * host_clock_sampler_apply_step: time has passed that RAW did not count
- * @s: a sampler
- * @ns: how much; negative only while nobody reads the sampler yet
- */
+/* @ns have passed that RAW did not count; negative only before any reading */
 void host_clock_sampler_apply_step(HostClockSampler *s, int64_t ns);
 
 /* CLOCK_MONOTONIC_RAW when the source will say @ns */

@@ -19,7 +19,6 @@
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "qemu/cutils.h"
-#include "qemu/ctype.h"
 #include "qemu/host-utils.h"
 #include "qemu/module.h"
 #include "qemu/seqlock.h"
@@ -48,8 +47,8 @@ typedef struct Line {
 struct HostClockScaled {
     HostClock parent_obj;
 
-    char *clock;
-    uint32_t rate[2];
+    char *clock_id;
+    unsigned rate[2];
     int64_t offset_ns;
     /* The parent's mono at the start */
     int64_t start_ns;
@@ -59,26 +58,22 @@ struct HostClockScaled {
     Line line;
 };
 
-/* The line */
+OBJECT_DEFINE_SIMPLE_TYPE(HostClockScaled, host_clock_scaled, HOST_CLOCK_SCALED,
+                          HOST_CLOCK)
 
 /* Returns: mono; @rest is what is left */
 static int64_t line_at(const Line *l, int64_t parent_ns, uint32_t *rest)
 {
     int64_t begin_ns = qatomic_read_i64(&l->ns);
-    uint32_t den = qatomic_read(&l->den);
-    uint64_t low, high, before;
+    uint32_t carry = qatomic_read(&l->rest);
+    uint64_t low, high;
 
-    /* Before the first rate */
-    if (!den) {
-        return 0;
-    }
     mulu64(&low, &high,
            MAX(parent_ns - qatomic_read_i64(&l->parent_ns), 0),
            qatomic_read(&l->num));
-    before = low;
-    low += qatomic_read(&l->rest);
-    high += low < before;
-    *rest = divu128(&low, &high, den);
+    low += carry;
+    high += low < carry;
+    *rest = divu128(&low, &high, qatomic_read(&l->den));
     return high || low > MONO_END_NS - begin_ns ? MONO_END_NS :
                                                   begin_ns + (int64_t)low;
 }
@@ -86,14 +81,13 @@ static int64_t line_at(const Line *l, int64_t parent_ns, uint32_t *rest)
 static int64_t scaled_mono_ns(HostClock *hc)
 {
     HostClockScaled *s = (HostClockScaled *)hc;
-    HostClock *parent = hc->parent;
     uint32_t rest;
     unsigned seq;
     int64_t ns;
 
     do {
         seq = seqlock_read_begin(&s->lock);
-        ns = line_at(&s->line, parent->ops->mono_ns(parent), &rest);
+        ns = line_at(&s->line, hc->parent->ops->mono_ns(hc->parent), &rest);
     } while (seqlock_read_retry(&s->lock, seq));
     return ns;
 }
@@ -153,8 +147,8 @@ static int64_t scaled_parent_delta_ns(HostClock *hc, int64_t delta_ns)
 static void line_bend(HostClockScaled *s)
 {
     HostClock *parent = HOST_CLOCK(s)->parent;
-    uint32_t den = s->line.den, rest = 0;
-    unsigned factor = UINT32_MAX / MAX(s->rate[0], s->rate[1]);
+    uint32_t den = s->line.den, rest;
+    uint32_t factor = UINT32_MAX / MAX(s->rate[0], s->rate[1]);
     int64_t parent_ns;
 
     seqlock_write_begin(&s->lock);
@@ -163,29 +157,28 @@ static void line_bend(HostClockScaled *s)
     qatomic_set_i64(&s->line.parent_ns, parent_ns);
     qatomic_set(&s->line.num, s->rate[0] * factor);
     qatomic_set(&s->line.den, s->rate[1] * factor);
-    qatomic_set(&s->line.rest, den ? muldiv64(rest, s->line.den, den) : 0);
+    qatomic_set(&s->line.rest, muldiv64(rest, s->line.den, den));
     seqlock_write_end(&s->lock);
 }
-
-/* Life */
 
 static bool scaled_open(HostClock *hc, Error **errp)
 {
     HostClockScaled *s = HOST_CLOCK_SCALED(hc);
-    HostClock *parent = s->clock ? host_clock_find("clock", s->clock, errp) :
-                                   host_clock_system();
     HostClockReading r;
+    HostClock *parent;
 
+    parent = s->clock_id ? host_clock_find("clock", s->clock_id, errp) :
+                           host_clock_system();
     if (!parent) {
         return false;
     }
     if (parent == hc) {
-        error_setg(errp, "clock=%s: a clock cannot scale itself", s->clock);
+        error_setg(errp, "clock=%s: a clock cannot scale itself", s->clock_id);
         return false;
     }
     if (parent->state != HOST_CLOCK_STATE_RUNNING) {
         error_setg(errp, "clock=%s: its state is '%s'; it can be scaled once "
-                   "it is 'running'", s->clock,
+                   "it is 'running'", s->clock_id,
                    HostClockState_str(parent->state));
         return false;
     }
@@ -200,29 +193,21 @@ static bool scaled_open(HostClock *hc, Error **errp)
     s->start_ns = r.mono_ns;
     line_bend(s);
     s->line.parent_ns = r.mono_ns;
+    s->line.ns = 0;
     return true;
 }
 
 /* Properties */
 
-static bool parse_number(const char **str, uint32_t *number)
+static bool parse_rate(const char *str, unsigned rate[2], Error **errp)
 {
-    unsigned value;
-
-    if (!qemu_isdigit(**str) || qemu_strtoui(*str, str, 10, &value) < 0) {
-        return false;
-    }
-    *number = value;
-    return true;
-}
-
-static bool parse_rate(const char *str, uint32_t rate[2], Error **errp)
-{
-    const char *end = str;
+    const char *end;
 
     rate[1] = 1;
-    if (!parse_number(&end, &rate[0]) ||
-        (*end == '/' && (end++, !parse_number(&end, &rate[1]))) || *end) {
+    /* Blanks and signs are numbers, too, for qemu_strtoui(). */
+    if (str[strspn(str, "0123456789/")] ||
+        qemu_strtoui(str, &end, 10, &rate[0]) < 0 ||
+        (*end && qemu_strtoui(end + 1, NULL, 10, &rate[1]) < 0)) {
         error_setg(errp, "rate=%s: not a fraction of whole numbers, such as "
                    "3/2", str);
         return false;
@@ -240,13 +225,13 @@ static char *scaled_get_rate(Object *obj, Error **errp)
 {
     HostClockScaled *s = HOST_CLOCK_SCALED(obj);
 
-    return g_strdup_printf("%" PRIu32 "/%" PRIu32, s->rate[0], s->rate[1]);
+    return g_strdup_printf("%u/%u", s->rate[0], s->rate[1]);
 }
 
 static void scaled_set_rate(Object *obj, const char *value, Error **errp)
 {
     HostClockScaled *s = HOST_CLOCK_SCALED(obj);
-    uint32_t rate[2];
+    unsigned rate[2];
 
     if (!parse_rate(value, rate, errp)) {
         return;
@@ -259,54 +244,25 @@ static void scaled_set_rate(Object *obj, const char *value, Error **errp)
     }
 }
 
-static char *scaled_get_clock(Object *obj, Error **errp)
-{
-    return g_strdup(HOST_CLOCK_SCALED(obj)->clock);
-}
+HOST_CLOCK_PROPERTY(HOST_CLOCK_SCALED, clock_id, visit_type_str, g_free)
+HOST_CLOCK_PROPERTY(HOST_CLOCK_SCALED, offset_ns, visit_type_int64, (void))
 
-static void scaled_set_clock(Object *obj, const char *value, Error **errp)
-{
-    HostClockScaled *s = HOST_CLOCK_SCALED(obj);
-
-    if (host_clock_may_set(obj, "clock", errp)) {
-        g_free(s->clock);
-        s->clock = g_strdup(value);
-    }
-}
-
-static void scaled_get_offset(Object *obj, Visitor *v, const char *name,
-                              void *opaque, Error **errp)
-{
-    visit_type_int64(v, name, &HOST_CLOCK_SCALED(obj)->offset_ns, errp);
-}
-
-static void scaled_set_offset(Object *obj, Visitor *v, const char *name,
-                              void *opaque, Error **errp)
-{
-    int64_t ns;
-
-    if (visit_type_int64(v, name, &ns, errp) &&
-        host_clock_may_set(obj, name, errp)) {
-        HOST_CLOCK_SCALED(obj)->offset_ns = ns;
-    }
-}
-
-/* The class */
-
-static void scaled_init(Object *obj)
+static void host_clock_scaled_init(Object *obj)
 {
     HostClockScaled *s = HOST_CLOCK_SCALED(obj);
 
     seqlock_init(&s->lock);
     s->rate[0] = s->rate[1] = 1;
+    s->line.num = s->line.den = 1;
 }
 
-static void scaled_finalize(Object *obj)
+static void host_clock_scaled_finalize(Object *obj)
 {
-    g_free(HOST_CLOCK_SCALED(obj)->clock);
+    g_free(HOST_CLOCK_SCALED(obj)->clock_id);
 }
 
-static void scaled_class_init(ObjectClass *oc, HostClockClassData data)
+static void host_clock_scaled_class_init(ObjectClass *oc,
+                                         HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 
@@ -317,29 +273,16 @@ static void scaled_class_init(ObjectClass *oc, HostClockClassData data)
     k->pair = scaled_pair;
     k->parent_delta_ns = scaled_parent_delta_ns;
 
-    object_class_property_add_str(oc, "clock", scaled_get_clock,
-                                  scaled_set_clock);
+    object_class_property_add(oc, "clock", "string", get_clock_id,
+                              set_clock_id, NULL, NULL);
     object_class_property_set_description(oc, "clock",
         "ID of the host clock that is scaled; the system's by default");
     object_class_property_add_str(oc, "rate", scaled_get_rate,
                                   scaled_set_rate);
     object_class_property_set_description(oc, "rate",
         "how much faster it runs, as a fraction, from 1/10000 to 10000");
-    object_class_property_add(oc, "offset-ns", "int", scaled_get_offset,
-                              scaled_set_offset, NULL, NULL);
+    object_class_property_add(oc, "offset-ns", "int", get_offset_ns,
+                              set_offset_ns, NULL, NULL);
     object_class_property_set_description(oc, "offset-ns",
         "by how much its wall time is ahead at the start, in ns");
 }
-
-static const TypeInfo scaled_types[] = {
-    {
-        .name = TYPE_HOST_CLOCK_SCALED,
-        .parent = TYPE_HOST_CLOCK,
-        .instance_size = sizeof(HostClockScaled),
-        .instance_init = scaled_init,
-        .instance_finalize = scaled_finalize,
-        .class_init = scaled_class_init,
-    },
-};
-
-DEFINE_TYPES(scaled_types)

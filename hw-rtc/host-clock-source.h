@@ -28,10 +28,9 @@
 typedef typeof_field(TypeInfo, class_data) HostClockClassData;
 
 /**
- * HostClockClass: a source of time
+ * HostClockClass: a source of time, a subclass of TYPE_HOST_CLOCK
  *
- * A source is a subclass of TYPE_HOST_CLOCK in a file of its own.  It must
- * provide @mono_ns; the rest has defaults, which the core applies.
+ * It must provide @mono_ns; the rest has defaults, which the core applies.
  */
 struct HostClockClass {
     ObjectClass parent_class;
@@ -60,10 +59,10 @@ struct HostClockClass {
     /**
      * @open: (optional) get hold of the source
      *
-     * Called once, with the BQL, after the properties have been set.  The
-     * error names the device and the reason; @close is not called then.
+     * Called once, with the BQL, after the properties have been set.
      *
-     * Returns: true on success, false with @errp set
+     * Returns: true; false with @errp set, which names the device and the
+     * reason, and @close is not called
      */
     bool (*open)(HostClock *hc, Error **errp);
 
@@ -73,9 +72,9 @@ struct HostClockClass {
     /**
      * @mono_ns: monotonic time
      *
-     * Called from any thread, without the BQL, at any time between @open and
-     * @close, by many threads at once.  It must not block, it cannot fail, and
-     * no thread may see it go back.
+     * Called from many threads at once, without the BQL, between @open and
+     * @close.  It must not block, it cannot fail, and no thread may see it go
+     * back.
      *
      * Returns: ns from an arbitrary epoch, 0 to INT64_MAX / 2
      */
@@ -85,15 +84,13 @@ struct HostClockClass {
      * @pair: (optional) monotonic and wall time of one instant
      *
      * For a source with a wall time of its own; threads as for @mono_ns.  It
-     * fills in all of @reading but @generation.  By default wall time is
-     * CLOCK_REALTIME, read between two calls of @mono_ns.
+     * fills in all but @generation.  By default wall time is CLOCK_REALTIME.
      */
     void (*pair)(HostClock *hc, HostClockReading *reading);
 
     /**
-     * @error_ns: (optional) half-width of the interval that holds the true
-     * monotonic time, in ns, for a source without @pair; threads as for
-     * @mono_ns; by default 0
+     * @error_ns: (optional) half-width in ns of the interval that holds the
+     * true monotonic time, without @pair; threads as for @mono_ns; default 0
      */
     int64_t (*error_ns)(HostClock *hc);
 
@@ -101,9 +98,8 @@ struct HostClockClass {
      * @sleep_ns: (optional) how long to sleep
      * @delta_ns: until this much of @mono_ns will have passed; not negative
      *
-     * Threads as for @mono_ns.  To sleep too short does no harm but the
-     * waking up.  By default @delta_ns, less what @rate_error_ppb may make of
-     * a long sleep.
+     * Threads as for @mono_ns.  To sleep too short does no harm.  By default
+     * host_clock_default_sleep_ns().
      *
      * Returns: ns of CLOCK_MONOTONIC; -1 to sleep until something happens
      */
@@ -113,9 +109,8 @@ struct HostClockClass {
      * @parent_delta_ns: (optional) how far its parent has to go
      * @delta_ns: until this much of @mono_ns will have passed; -1: for ever
      *
-     * For a clock that is made of another one, which @open puts into
-     * HostClock.parent.  Threads as for @mono_ns.  Takes the place of
-     * @sleep_ns.
+     * In place of @sleep_ns for a clock that is made of another one, which
+     * @open puts into HostClock.parent.  Threads as for @mono_ns.
      *
      * Returns: ns of the parent's @mono_ns, -1 for -1
      */
@@ -149,7 +144,6 @@ struct HostClock {
     unsigned n_children;
     QLIST_ENTRY(HostClock) next;
     CPUClockBase base;
-
     HostClockReading start;
     QEMUBH *event_bh;
 
@@ -192,10 +186,7 @@ void G_GNUC_PRINTF(2, 3) host_clock_report_failure(HostClock *hc,
  */
 void host_clock_report_ok(HostClock *hc);
 
-/**
- * host_clock_report_acquired: opening it is done
- * @hc: a host clock in state ACQUIRING; needs the BQL
- */
+/** host_clock_report_acquired: @hc, in state ACQUIRING, is open; needs BQL */
 void host_clock_report_acquired(HostClock *hc);
 
 /**
@@ -213,8 +204,8 @@ void G_GNUC_PRINTF(2, 3) host_clock_report_degraded(HostClock *hc,
  * @hc: an open host clock; any thread
  * @delta_ns: time of @hc in ns; not negative
  *
- * Returns: @delta_ns, or less, in ns of CLOCK_MONOTONIC, if @rate_error_ppb
- * could make the sleep end more than a millisecond too late
+ * Returns: ns of CLOCK_MONOTONIC: @delta_ns, or less if @rate_error_ppb could
+ * make the sleep end more than a millisecond too late
  */
 int64_t host_clock_default_sleep_ns(HostClock *hc, int64_t delta_ns);
 
@@ -230,17 +221,15 @@ void host_clock_check_step(HostClock *hc, bool announced);
  * @hc: an open host clock; needs the BQL, main loop only
  *
  * Runs the timers that a step made expire, then the step notifiers, and sends
- * QMP events.  Done by itself soon after the event; a source that cannot wait
- * for the main loop calls it.
+ * QMP events.  Done by itself soon; for a source that cannot wait.
  */
 void host_clock_deliver_events(HostClock *hc);
 
 /**
- * host_clock_mono_jumped: monotonic time has jumped forward
+ * host_clock_mono_jumped: time has jumped forward, or its rate has changed
  * @hc: an open host clock; needs the BQL
  *
- * For a source whose time went on while the host's stood still: all that
- * sleep look at their deadlines again.
+ * All that sleep look at their deadlines again.
  */
 void host_clock_mono_jumped(HostClock *hc);
 
@@ -254,9 +243,28 @@ void host_clock_mono_jumped(HostClock *hc);
  */
 bool host_clock_may_set(Object *obj, const char *name, Error **errp);
 
-/**
- * host_clock_name: the name of the source, as in -clock NAME
+/*
+ * Define get_FIELD() and set_FIELD(), for object_class_property_add(): a field
+ * of @CAST(obj) that can be set until the clock is open.  @FREE takes the old
+ * value: g_free for a string, else (void).
  */
+#define HOST_CLOCK_PROPERTY(CAST, FIELD, VISIT, FREE)                         \
+    static void get_ ## FIELD(Object *obj, Visitor *v, const char *name,      \
+                              void *opaque, Error **errp)                     \
+    {                                                                         \
+        VISIT(v, name, &CAST(obj)->FIELD, errp);                              \
+    }                                                                         \
+                                                                              \
+    static void set_ ## FIELD(Object *obj, Visitor *v, const char *name,      \
+                              void *opaque, Error **errp)                     \
+    {                                                                         \
+        if (host_clock_may_set(obj, name, errp)) {                            \
+            FREE(CAST(obj)->FIELD);                                           \
+            VISIT(v, name, &CAST(obj)->FIELD, errp);                          \
+        }                                                                     \
+    }
+
+/** host_clock_name: the name of the source, as in -clock NAME */
 const char *host_clock_name(HostClock *hc);
 
 #endif /* HW_RTC_HOST_CLOCK_SOURCE_H */

@@ -3,13 +3,11 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A view turns the readings of the machine's host clock into the time that
- * -rtc clock=host, rt or vm asks for.  The vm view is QEMU_CLOCK_VIRTUAL, which
- * counts the host clock's time while the VM runs (see cpu_set_clock_base()).
- * The others have a list of timers each, and an alarm: one QEMUTimer of the
- * main loop, for when the first of the list is due.  It may come early, as the
- * two clocks need not run at one rate: what is not due yet is armed again, so
- * that no timer ever fires early.
+ * The vm view is QEMU_CLOCK_VIRTUAL, which counts the host clock's time while
+ * the VM runs (see cpu_set_clock_base()).  The others have a list of timers
+ * each, and an alarm: one QEMUTimer of the main loop, for when the first of the
+ * list is due.  It may come early, as the two clocks need not run at one rate:
+ * what is not due yet is armed again, so that no timer ever fires early.
  *
  * With record/replay, and with the system clock under -icount and qtest, all
  * views are QEMU's own clocks.
@@ -21,6 +19,9 @@
 #include "qemu/main-loop.h"
 #include "host-clock-internal.h"
 #include "trace.h"
+
+/* An alarm is late by no more than this. */
+#define LATE_MAX_NS SCALE_MS
 
 typedef struct HostClockViewState {
     HostClockView view;
@@ -43,22 +44,41 @@ HostClockViewType host_clock_view_type(HostClockView *view)
 
 /* Timers and alarms */
 
+int64_t host_clock_default_sleep_ns(HostClock *hc, int64_t delta_ns)
+{
+    /* What is left after the cut is so short that it needs none. */
+    int64_t slack_ns = muldiv64(delta_ns, hc->ops->rate_error_ppb,
+                                NANOSECONDS_PER_SECOND);
+
+    return slack_ns > LATE_MAX_NS ? delta_ns - slack_ns : delta_ns;
+}
+
+int64_t host_clock_sleep_ns(HostClock *hc, int64_t delta_ns)
+{
+    for (; hc->parent; hc = hc->parent) {
+        delta_ns = hc->ops->parent_delta_ns(hc, delta_ns);
+    }
+    if (delta_ns < 0) {
+        return -1;
+    }
+    return hc->ops->sleep_ns ? hc->ops->sleep_ns(hc, delta_ns) :
+                               host_clock_default_sleep_ns(hc, delta_ns);
+}
+
 static void view_arm(HostClockViewState *view)
 {
-    int64_t sleep_ns, deadline_ns;
+    int64_t sleep_ns, now_ns;
 
     QEMU_LOCK_GUARD(&view->alarm_lock);
     sleep_ns = host_clock_sleep_ns(host_clock_machine(),
                                    timerlist_deadline_ns(view->timers));
     if (sleep_ns < 0) {
         timer_del(view->alarm);
-        return;
+    } else {
+        now_ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+        timer_mod_ns(view->alarm,
+                     now_ns + MIN(sleep_ns, INT64_MAX - now_ns));
     }
-    if (sadd64_overflow(qemu_clock_get_ns(QEMU_CLOCK_REALTIME), sleep_ns,
-                        &deadline_ns)) {
-        deadline_ns = INT64_MAX;
-    }
-    timer_mod_ns(view->alarm, deadline_ns);
 }
 
 static int64_t view_timers_now(void *opaque)

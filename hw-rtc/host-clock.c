@@ -30,8 +30,6 @@
 #define STEP_ANNOUNCED_NS   SCALE_US
 /* A source that comes and goes has not recovered. */
 #define RECOVERY_NS         NANOSECONDS_PER_SECOND
-/* An alarm is late by no more than this. */
-#define LATE_MAX_NS         SCALE_MS
 
 static QLIST_HEAD(, HostClock) open_clocks =
     QLIST_HEAD_INITIALIZER(open_clocks);
@@ -88,27 +86,6 @@ int64_t host_clock_wall_ns(HostClock *hc)
     return MAX(r.wall_ns, 0);
 }
 
-int64_t host_clock_default_sleep_ns(HostClock *hc, int64_t delta_ns)
-{
-    /* What is left after the cut is so short that it needs none. */
-    int64_t slack_ns = muldiv64(delta_ns, hc->ops->rate_error_ppb,
-                                NANOSECONDS_PER_SECOND);
-
-    return slack_ns > LATE_MAX_NS ? delta_ns - slack_ns : delta_ns;
-}
-
-int64_t host_clock_sleep_ns(HostClock *hc, int64_t delta_ns)
-{
-    for (; hc->parent; hc = hc->parent) {
-        delta_ns = hc->ops->parent_delta_ns(hc, delta_ns);
-    }
-    if (delta_ns < 0) {
-        return -1;
-    }
-    return hc->ops->sleep_ns ? hc->ops->sleep_ns(hc, delta_ns) :
-                               host_clock_default_sleep_ns(hc, delta_ns);
-}
-
 void host_clock_read(HostClock *hc, HostClockReading *r)
 {
     host_clock_check_step(hc, false);
@@ -118,6 +95,15 @@ void host_clock_read(HostClock *hc, HostClockReading *r)
 }
 
 /* Steps */
+
+/* A clock that is made of another one takes that one's steps. */
+HostClock *host_clock_root(HostClock *hc)
+{
+    while (hc->parent) {
+        hc = hc->parent;
+    }
+    return hc;
+}
 
 /*
  * Steps of CLOCK_REALTIME are measured against a clock that the kernel slews
@@ -133,27 +119,6 @@ static void read_for_steps(HostClock *root, HostClockReading *r)
     }
 }
 
-/* A clock that is made of another one takes that one's steps. */
-static HostClock *root_of(HostClock *hc)
-{
-    while (hc->parent) {
-        hc = hc->parent;
-    }
-    return hc;
-}
-
-/* Why has wall time stepped; with the lock */
-static HostClockStepReason step_reason(HostClock *hc)
-{
-    int64_t suspended_ns = host_clock_os_suspended_ns();
-
-    if (root_of(hc)->ops->moves_when_told) {
-        return HOST_CLOCK_STEP_REASON_MANUAL;
-    }
-    return suspended_ns - hc->suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS ?
-           HOST_CLOCK_STEP_REASON_SUSPEND : HOST_CLOCK_STEP_REASON_SET;
-}
-
 static void note_step(HostClock *hc, int64_t step_ns,
                       HostClockStepReason reason)
 {
@@ -166,15 +131,15 @@ static void note_step(HostClock *hc, int64_t step_ns,
 /* The reading is taken with the lock, so that readings are noted in order. */
 static int64_t note_wall_offset(HostClock *hc, bool announced)
 {
-    HostClock *root = root_of(hc);
+    HostClock *root = host_clock_root(hc);
+    HostClockStepReason reason = HOST_CLOCK_STEP_REASON_SET;
+    int64_t change_ns, tolerance_ns, suspended_ns;
     HostClockReading r;
-    int64_t offset_ns, tolerance_ns, change_ns;
     bool stepped;
 
     QEMU_LOCK_GUARD(&hc->lock);
     read_for_steps(root, &r);
-    offset_ns = r.wall_ns - r.mono_ns;
-    change_ns = offset_ns - hc->wall_offset_ns;
+    change_ns = r.wall_ns - r.mono_ns - hc->wall_offset_ns;
     tolerance_ns = r.error_ns + STEP_ANNOUNCED_NS;
     if (!announced) {
         int64_t elapsed_ns = r.mono_ns - hc->wall_offset_at_ns;
@@ -186,13 +151,20 @@ static int64_t note_wall_offset(HostClock *hc, bool announced)
         /* The host may yet announce it, so what is known stays. */
         return 0;
     }
-    hc->wall_offset_ns = offset_ns;
-    hc->wall_offset_at_ns = r.mono_ns;
-    if (stepped) {
-        note_step(hc, change_ns, step_reason(hc));
+    suspended_ns = host_clock_os_suspended_ns();
+    if (root->ops->moves_when_told) {
+        reason = HOST_CLOCK_STEP_REASON_MANUAL;
+    } else if (suspended_ns - hc->suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS) {
+        reason = HOST_CLOCK_STEP_REASON_SUSPEND;
     }
-    hc->suspended_ns = host_clock_os_suspended_ns();
-    return stepped ? change_ns : 0;
+    hc->wall_offset_ns += change_ns;
+    hc->wall_offset_at_ns = r.mono_ns;
+    hc->suspended_ns = suspended_ns;
+    if (!stepped) {
+        return 0;
+    }
+    note_step(hc, change_ns, reason);
+    return change_ns;
 }
 
 /* What has been until now was no step. */
@@ -399,6 +371,9 @@ static void host_clock_event_bh(void *opaque)
 
 /* Life */
 
+OBJECT_DEFINE_TYPE_EXTENDED(HostClock, host_clock, HOST_CLOCK, OBJECT, true,
+                            { TYPE_USER_CREATABLE }, { })
+
 static bool host_clock_can_be_deleted(UserCreatable *uc)
 {
     HostClock *hc = HOST_CLOCK(uc);
@@ -524,22 +499,3 @@ static void host_clock_class_init(ObjectClass *oc, HostClockClassData data)
     ucc->complete = host_clock_complete;
     ucc->can_be_deleted = host_clock_can_be_deleted;
 }
-
-static const TypeInfo host_clock_types[] = {
-    {
-        .name = TYPE_HOST_CLOCK,
-        .parent = TYPE_OBJECT,
-        .abstract = true,
-        .instance_size = sizeof(HostClock),
-        .instance_init = host_clock_init,
-        .instance_finalize = host_clock_finalize,
-        .class_size = sizeof(HostClockClass),
-        .class_init = host_clock_class_init,
-        .interfaces = (InterfaceInfo[]) {
-            { TYPE_USER_CREATABLE },
-            { }
-        }
-    },
-};
-
-DEFINE_TYPES(host_clock_types)

@@ -4,22 +4,19 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A host clock is a source of time on the host.  A machine has one at a time:
- * while the VM runs it is what QEMU_CLOCK_VIRTUAL counts.  A device never looks at the
- * source itself; it takes a view of it, reads the time from the view and puts
- * its timers on the view.  What a view guarantees, whatever the source:
+ * while the VM runs it is what QEMU_CLOCK_VIRTUAL counts.  A device reads the
+ * time from a view of it, and puts its timers on the view.  What a view
+ * guarantees, whatever the source:
  *
  * host: wall time, nanoseconds of UTC since 1970-01-01.  It may step, in both
- *       directions, when the host's clock is set; step notifiers run
- *       afterwards.  It goes on while the VM is stopped.
+ *       directions; step notifiers run afterwards.  It goes on while the VM is
+ *       stopped.
  * rt:   monotonic time in nanoseconds from an arbitrary epoch.  It never
  *       decreases, never steps and goes on while the VM is stopped.
  * vm:   QEMU_CLOCK_VIRTUAL.
  *
  * Range: values stay below INT64_MAX; deadlines saturate there.
- * Threads: host_clock_view_get_ns() may be called from any thread without the
- * BQL; it never blocks.  Everything else needs the BQL.
- * Cost: one reading of the source; for the built-in sources one
- * clock_gettime(), which the kernel serves without a system call.
+ * Threads: where nothing else is said, the BQL is needed.
  */
 
 #ifndef HW_RTC_HOST_CLOCK_H
@@ -39,8 +36,6 @@ OBJECT_DECLARE_TYPE(HostClock, HostClockClass, HOST_CLOCK)
  * HostClockView: how a guest clock sees the machine's host clock
  * @get_ns: private, NULL for a view that is a QEMU clock
  * @qemu_clock: private, that QEMU clock
- *
- * Only here so that host_clock_view_get_ns() can be inline.
  */
 typedef struct HostClockView {
     int64_t (*get_ns)(void);
@@ -48,13 +43,11 @@ typedef struct HostClockView {
 } HostClockView;
 
 /**
- * HostClockReading:
+ * HostClockReading: two times of one instant, within @error_ns
  * @mono_ns: monotonic time in ns; never decreases while the clock is open
  * @wall_ns: UTC in ns since 1970; may step
  * @error_ns: half-width of the interval that holds the true values, in ns
  * @generation: number of steps of @wall_ns that have been noticed
- *
- * Both parts belong to one instant, within @error_ns.
  */
 typedef struct HostClockReading {
     int64_t mono_ns;
@@ -104,14 +97,14 @@ bool host_clock_drives_vm(void);
  */
 HostClockView *host_clock_view(HostClockViewType type);
 
-/**
- * host_clock_view_type: which view @view is
- */
+/** host_clock_view_type: which view @view is */
 HostClockViewType host_clock_view_type(HostClockView *view);
 
 /**
  * host_clock_view_get_ns: what time is it
  * @view: a view
+ *
+ * Any thread, without the BQL; never blocks.  Costs one reading of the source.
  *
  * Returns: the view's time in ns
  */
@@ -163,8 +156,6 @@ HostClock *host_clock_find(const char *option, const char *id, Error **errp);
  * @hc: an open host clock
  * @errp: error
  *
- * The clock cannot be deleted from now on.
- *
  * Returns: true; false with @errp set if another one was chosen before
  */
 bool host_clock_choose(HostClock *hc, Error **errp);
@@ -175,16 +166,13 @@ bool host_clock_choose(HostClock *hc, Error **errp);
  * @errp: error
  *
  * QEMU_CLOCK_VIRTUAL and the rt view go on; the host view steps by what the two
- * differ, if that is more than the errors of their readings.  Needs the BQL,
- * main loop only.
+ * differ, if that is more than the errors of their readings.  Main loop only.
  *
  * Returns: true, also if @hc is the machine's already; false with @errp set
  */
 bool host_clock_switch(HostClock *hc, Error **errp);
 
-/**
- * host_clock_get_failover: is -machine host-clock-failover= on
- */
+/** host_clock_get_failover: is -machine host-clock-failover= on */
 bool host_clock_get_failover(void);
 
 /**
@@ -213,17 +201,15 @@ bool host_clock_configure(const char *names, Error **errp);
 /**
  * host_clock_help: carry out -clock help
  *
- * Prints the sources to standard output in order of precedence, each with the
- * reason if it is not available on this host.
+ * Prints the sources in order of precedence, each with the reason if it is not
+ * available on this host.
  */
 void host_clock_help(void);
 
 /**
  * host_clock_qtest_step: carry out clock_step and clock_set of qtest
- * @ns: by how much to move QEMU_CLOCK_VIRTUAL
+ * @ns: by how much to move QEMU_CLOCK_VIRTUAL, while host_clock_drives_vm()
  * @errp: error
- *
- * Only while host_clock_drives_vm().
  *
  * Returns: true; false with @errp set if the clock moves by itself, or cannot
  * move by that much

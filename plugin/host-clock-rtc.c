@@ -20,6 +20,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-visit-common.h"
 #include "qemu/cutils.h"
 #include "qemu/module.h"
 #include "host-clock-sampled.h"
@@ -165,17 +166,7 @@ static bool rtc_is_kind(const HostClockOsDevId *id)
            strstr(text, line);
 }
 
-static int rtc_get_utc(Object *obj, Error **errp)
-{
-    return HOST_CLOCK_RTC(obj)->utc;
-}
-
-static void rtc_set_utc(Object *obj, int value, Error **errp)
-{
-    if (host_clock_may_set(obj, "utc", errp)) {
-        HOST_CLOCK_RTC(obj)->utc = value;
-    }
-}
+HOST_CLOCK_PROPERTY(HOST_CLOCK_RTC, utc, visit_type_OnOffAuto, (void))
 
 static void rtc_class_init(ObjectClass *oc, HostClockClassData data)
 {
@@ -197,8 +188,8 @@ static void rtc_class_init(ObjectClass *oc, HostClockClassData data)
     sk->alarm_on = RTC_PIE_ON;
     sk->alarm_off = RTC_PIE_OFF;
 
-    object_class_property_add_enum(oc, "utc", "OnOffAuto", &OnOffAuto_lookup,
-                                   rtc_get_utc, rtc_set_utc);
+    object_class_property_add(oc, "utc", "OnOffAuto", get_utc, set_utc, NULL,
+                              NULL);
     object_class_property_set_description(oc, "utc",
         "the RTC keeps UTC (on), local time (off), what /etc/adjtime says");
 }

@@ -115,7 +115,7 @@ MUTANTS = [
     Mutant("resume-not-told", CORE,
            "    host_clock_mono_jumped(host_clock_machine());\n", "",
            VIEW_TEST, "/host-clock/boottime/view/suspend"),
-    Mutant("long-sleep-not-cut", CORE,
+    Mutant("long-sleep-not-cut", VIEW,
            "slack_ns > LATE_MAX_NS ? delta_ns - slack_ns : delta_ns;",
            "slack_ns > LATE_MAX_NS ? delta_ns : delta_ns;",
            RATE_TEST, "/host-clock/raw/view/late/"),
