@@ -54,25 +54,6 @@ static bool is_cancelled;
 OBJECT_DEFINE_SIMPLE_TYPE(HostClockManual, host_clock_manual, HOST_CLOCK_MANUAL,
                           HOST_CLOCK)
 
-static bool parse_wall(const char *str, int64_t *wall_ns, Error **errp)
-{
-    ERRP_GUARD();
-    struct timespec date;
-
-    if (!qemu_parse_rtc_date(str, &date, errp)) {
-        error_prepend(errp, "wall=");
-        return false;
-    }
-    if (date.tv_sec < 0 ||
-        date.tv_sec >= HOST_CLOCK_END_NS / NANOSECONDS_PER_SECOND) {
-        error_setg(errp, "wall=%s: a host clock goes from 1970-01-01 to "
-                   "2261-04-11 (UTC)", str);
-        return false;
-    }
-    *wall_ns = date.tv_sec * NANOSECONDS_PER_SECOND + date.tv_nsec;
-    return true;
-}
-
 static void manual_shutdown(Notifier *notifier, void *data)
 {
     qatomic_set(&is_cancelled, true);
@@ -80,14 +61,30 @@ static void manual_shutdown(Notifier *notifier, void *data)
 
 static bool manual_open(HostClock *hc, Error **errp)
 {
+    ERRP_GUARD();
     static Notifier shutdown_notifier = { .notify = manual_shutdown };
     HostClockManual *m = HOST_CLOCK_MANUAL(hc);
+    struct timespec date;
 
     if (!shutdown_notifier.node.le_prev) {
         qemu_register_shutdown_notifier(&shutdown_notifier);
     }
-    m->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-    return !m->wall || parse_wall(m->wall, &m->wall_ns, errp);
+    if (!m->wall) {
+        m->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
+        return true;
+    }
+    if (!qemu_parse_rtc_date(m->wall, &date, errp)) {
+        error_prepend(errp, "wall=");
+        return false;
+    }
+    if (date.tv_sec < 0 ||
+        date.tv_sec >= HOST_CLOCK_END_NS / NANOSECONDS_PER_SECOND) {
+        error_setg(errp, "wall=%s: a host clock goes from 1970-01-01 to "
+                   "2261-04-11 (UTC)", m->wall);
+        return false;
+    }
+    m->wall_ns = date.tv_sec * NANOSECONDS_PER_SECOND + date.tv_nsec;
+    return true;
 }
 
 static void manual_pair(HostClock *hc, HostClockReading *reading)
@@ -112,11 +109,6 @@ static int64_t manual_mono_ns(HostClock *hc)
 static int64_t manual_sleep_ns(HostClock *hc, int64_t delta_ns)
 {
     return delta_ns ? -1 : 0;
-}
-
-static const char *manual_alarm_name(HostClock *hc)
-{
-    return "when told";
 }
 
 /* Moving */
@@ -330,6 +322,7 @@ static void manual_set_wall(Object *obj, const char *value, Error **errp)
 static void host_clock_manual_init(Object *obj)
 {
     seqlock_init(&HOST_CLOCK_MANUAL(obj)->lock);
+    HOST_CLOCK(obj)->alarm_name = "when told";
 }
 
 static void host_clock_manual_finalize(Object *obj)
@@ -349,7 +342,6 @@ static void host_clock_manual_class_init(ObjectClass *oc,
     k->pair = manual_pair;
     k->moves_when_told = true;
     k->sleep_ns = manual_sleep_ns;
-    k->alarm_name = manual_alarm_name;
 
     object_class_property_add_str(oc, "wall", manual_get_wall,
                                   manual_set_wall);

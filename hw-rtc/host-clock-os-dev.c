@@ -91,12 +91,11 @@ int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
 
 ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
 {
-    int fd = qemu_open(path, O_RDONLY, NULL);
+    int fd = host_clock_os_dev_open(path, NULL);
     ssize_t len;
 
-    buf[0] = 0;
     if (fd < 0) {
-        return -errno;
+        return fd;
     }
     len = host_clock_os_dev_read(fd, buf, size - 1);
     qemu_close(fd);

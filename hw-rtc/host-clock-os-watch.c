@@ -16,10 +16,7 @@
 static int watch_fd = -1;
 static void (*watch_cb)(void);
 
-/*
- * Also if this says ECANCELED, because the clock was set just now, the timer
- * is armed: the caller looks at the clock afterwards in any case.
- */
+/* ECANCELED, as the clock was set just now, does no harm: it is armed. */
 static void watch_arm(void)
 {
     struct itimerspec never = {
@@ -35,10 +32,7 @@ static void watch_readable(void *opaque)
     uint64_t expirations;
 
     /* ECANCELED, and with it the descriptor is not readable any more */
-    while (read(watch_fd, &expirations, sizeof(expirations)) < 0 &&
-           errno == EINTR) {
-        /* again */
-    }
+    (void)RETRY_ON_EINTR(read(watch_fd, &expirations, sizeof(expirations)));
     watch_arm();
     watch_cb();
 }

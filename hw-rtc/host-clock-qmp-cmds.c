@@ -18,21 +18,17 @@ static HostClockInfo *host_clock_info(HostClock *hc)
     HostClockReading r;
 
     host_clock_read(hc, &r);
-    info->id = g_strdup(object_get_canonical_path_component(OBJECT(hc)));
+    info->id = g_strdup(host_clock_id(hc));
     info->qom_type = g_strdup(object_get_typename(OBJECT(hc)));
     info->q_default = hc == host_clock_machine();
     info->mono_ns = r.mono_ns;
     info->wall_ns = r.wall_ns;
     info->error_ns = r.error_ns;
     info->generation = r.generation;
-    info->alarm = g_strdup(hc->ops->alarm_name ? hc->ops->alarm_name(hc) :
-                                                 "main loop");
-    info->device = g_strdup(hc->ops->device ? hc->ops->device(hc) : NULL);
-    info->has_method = hc->ops->method;
-    if (info->has_method) {
-        info->method = hc->ops->method(hc);
-    }
-
+    info->alarm = g_strdup(hc->alarm_name);
+    info->device = g_strdup(hc->device);
+    info->has_method = hc->device;
+    info->method = hc->method;
     QEMU_LOCK_GUARD(&hc->lock);
     info->state = hc->state;
     info->last_step_ns = hc->last_step_ns;
@@ -71,10 +67,7 @@ void hmp_info_host_clocks(Monitor *mon, const QDict *qdict)
                            " ns\n", info->generation, info->last_step_ns);
         }
         if (info->device) {
-            monitor_printf(mon, "    device %s", info->device);
-        }
-        if (info->has_method) {
-            monitor_printf(mon, ", method %s\n",
+            monitor_printf(mon, "    device %s, method %s\n", info->device,
                            HostClockMethod_str(info->method));
         }
         if (info->message) {

@@ -108,6 +108,7 @@ bool host_clock_sampled_identify(HostClockSampled *s, Error **errp)
     s->name = s->fdname ? g_strconcat("fd=", s->fdname, NULL) :
               g_strdup(s->device ?:
                        HOST_CLOCK_SAMPLED_GET_CLASS(s)->default_device);
+    HOST_CLOCK(s)->device = s->name;
     return can_be_looked_up(s) ? check_kind(s, s->name, -1, errp) == 0 :
                                  host_clock_sampled_fd(s, errp) >= 0;
 }
@@ -131,6 +132,7 @@ static void close_device(HostClockSampled *s)
         host_clock_os_dev_watch(s->fd, NULL, NULL);
         main_loop_poll_remove_notifier(&s->poll_notifier);
         s->alarm_ready = false;
+        HOST_CLOCK(s)->alarm_name = "main loop";
         qatomic_set(&s->alarm_on, false);
     }
     if (s->fd >= 0 && s->fd_is_ours) {
@@ -266,6 +268,7 @@ void host_clock_sampled_hold(HostClockSampled *s)
     }
     if (s->alarm == HOST_CLOCK_ALARM_DEVICE && start_alarm(s)) {
         s->alarm_ready = true;
+        HOST_CLOCK(s)->alarm_name = "device interrupts";
         host_clock_os_dev_watch(s->fd, device_readable, s);
         s->poll_notifier.notify = main_loop_polls;
         main_loop_poll_add_notifier(&s->poll_notifier);
@@ -281,24 +284,11 @@ HOST_CLOCK_PROPERTY(HOST_CLOCK_SAMPLED, alarm, visit_type_HostClockAlarm,
                     (void))
 HOST_CLOCK_PROPERTY(HOST_CLOCK_SAMPLED, alarm_hz, visit_type_uint32, (void))
 
-static const char *sampled_alarm_name(HostClock *hc)
-{
-    return HOST_CLOCK_SAMPLED(hc)->alarm_ready ? "device interrupts" :
-                                                 "main loop";
-}
-
-static const char *sampled_device(HostClock *hc)
-{
-    return HOST_CLOCK_SAMPLED(hc)->name;
-}
-
 void host_clock_sampled_dev_class_init(HostClockClass *k)
 {
     ObjectClass *oc = OBJECT_CLASS(k);
 
     k->sleep_ns = sampled_sleep_ns;
-    k->alarm_name = sampled_alarm_name;
-    k->device = sampled_device;
 
     object_class_property_add(oc, "device", "string", get_device, set_device,
                               NULL, NULL);

@@ -402,11 +402,6 @@ static bool sampled_open(HostClock *hc, Error **errp)
     return s->is_acquired;
 }
 
-static HostClockMethod sampled_method(HostClock *hc)
-{
-    return HOST_CLOCK_METHOD_SAMPLED;
-}
-
 static void host_clock_sampled_init(Object *obj)
 {
     HostClockSampled *s = HOST_CLOCK_SAMPLED(obj);
@@ -437,6 +432,5 @@ static void host_clock_sampled_class_init(ObjectClass *oc,
     k->clock_was_set = sampled_clock_was_set;
     k->mono_ns = sampled_mono_ns;
     k->error_ns = sampled_error_ns;
-    k->method = sampled_method;
     host_clock_sampled_dev_class_init(k);
 }

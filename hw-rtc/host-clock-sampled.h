@@ -65,16 +65,9 @@ struct HostClockSampledClass {
     int64_t tick_ns;
     /** @interval_ns: from one sample to the next, once the rate is known */
     int64_t interval_ns;
-    /**
-     * @alarm_rate: ioctl() that sets the rate of the device's interrupts in Hz
-     * @alarm_on: ioctl() that switches them on
-     * @alarm_off: and off
-     * @is_shared: several can have the device open, up to a limit; alarm=device
-     * leaves the last place to those that sample
-     */
-    unsigned long alarm_rate;
-    unsigned long alarm_on;
-    unsigned long alarm_off;
+    /** @alarm_rate, @alarm_on, @alarm_off: ioctls of interrupts; rate in Hz */
+    unsigned long alarm_rate, alarm_on, alarm_off;
+    /** @is_shared: several can have it open; alarm=device leaves one place */
     bool is_shared;
 };
 
@@ -135,7 +128,7 @@ struct HostClockSampled {
  */
 int host_clock_sampled_fd(HostClockSampled *s, Error **errp);
 
-/* See HostClockSampledClass */
+/* For HostClockClass.pair of a device that keeps UTC */
 void host_clock_sampled_pair(HostClock *hc, HostClockReading *reading);
 
 /* Between host-clock-sampled.c and host-clock-sampled-dev.c; need the BQL */

@@ -264,18 +264,13 @@ static void keep_samples(HostClockSampler *s, unsigned n)
     s->n_samples = n;
 }
 
-/* Of several samples that say the same, the first and the last say it all. */
-static bool is_between(const HostClockSampler *s, const HostClockSample *sample)
+static void add_sample(HostClockSampler *s, const HostClockSample *sample)
 {
     const HostClockSample *end = s->samples + s->n_samples;
 
-    return s->n_samples >= 2 && end[-1].ns[0] == sample->ns[0] &&
-           end[-2].ns[0] == sample->ns[0];
-}
-
-static void add_sample(HostClockSampler *s, const HostClockSample *sample)
-{
-    if (is_between(s, sample)) {
+    /* Of several that say the same, the first and the last say it all. */
+    if (s->n_samples >= 2 && end[-1].ns[0] == sample->ns[0] &&
+        end[-2].ns[0] == sample->ns[0]) {
         s->n_samples--;
     }
     if (s->n_samples == HOST_CLOCK_SAMPLES) {
@@ -355,7 +350,7 @@ void host_clock_sampler_start(HostClockSampler *s,
     memset(s, 0, sizeof(*s));
     seqlock_init(&s->lock);
     segment_set(&s->line[0], raw_ns, raw_ns + sample_offset_ns(sample), 0);
-    segment_set(&s->line[1], raw_ns, raw_ns + sample_offset_ns(sample), 0);
+    s->line[1] = s->line[0];
     error_set(s, width_ns, RATE_MAX);
     s->rate_min = -RATE_MAX;
     s->rate_max = RATE_MAX;

@@ -197,27 +197,27 @@ static bool scaled_open(HostClock *hc, Error **errp)
     return true;
 }
 
-/* Properties */
-
 static bool parse_rate(const char *str, unsigned rate[2], Error **errp)
 {
+    unsigned num, den = 1;
     const char *end;
 
-    rate[1] = 1;
     /* Blanks and signs are numbers, too, for qemu_strtoui(). */
     if (str[strspn(str, "0123456789/")] ||
-        qemu_strtoui(str, &end, 10, &rate[0]) < 0 ||
-        (*end && qemu_strtoui(end + 1, NULL, 10, &rate[1]) < 0)) {
+        qemu_strtoui(str, &end, 10, &num) < 0 ||
+        (*end && qemu_strtoui(end + 1, NULL, 10, &den) < 0)) {
         error_setg(errp, "rate=%s: not a fraction of whole numbers, such as "
                    "3/2", str);
         return false;
     }
-    if (!rate[0] || !rate[1] || rate[0] > (uint64_t)rate[1] * RATE_MAX ||
-        rate[1] > (uint64_t)rate[0] * RATE_MAX) {
+    if (!num || !den || num > (uint64_t)den * RATE_MAX ||
+        den > (uint64_t)num * RATE_MAX) {
         error_setg(errp, "rate=%s: a rate goes from 1/%d to %d", str, RATE_MAX,
                    RATE_MAX);
         return false;
     }
+    rate[0] = num;
+    rate[1] = den;
     return true;
 }
 
@@ -231,15 +231,9 @@ static char *scaled_get_rate(Object *obj, Error **errp)
 static void scaled_set_rate(Object *obj, const char *value, Error **errp)
 {
     HostClockScaled *s = HOST_CLOCK_SCALED(obj);
-    unsigned rate[2];
 
-    if (!parse_rate(value, rate, errp)) {
-        return;
-    }
-    memcpy(s->rate, rate, sizeof(rate));
-    if (HOST_CLOCK(obj)->opened) {
+    if (parse_rate(value, s->rate, errp) && HOST_CLOCK(obj)->opened) {
         line_bend(s);
-        /* Who sleeps does so at the old rate. */
         host_clock_mono_jumped(HOST_CLOCK(obj));
     }
 }

@@ -61,8 +61,7 @@ struct HostClockClass {
      *
      * Called once, with the BQL, after the properties have been set.
      *
-     * Returns: true; false with @errp set, which names the device and the
-     * reason, and @close is not called
+     * Returns: true; or false, without @close, and @errp names the device
      */
     bool (*open)(HostClock *hc, Error **errp);
 
@@ -98,8 +97,7 @@ struct HostClockClass {
      * @sleep_ns: (optional) how long to sleep
      * @delta_ns: until this much of @mono_ns will have passed; not negative
      *
-     * Threads as for @mono_ns.  To sleep too short does no harm.  By default
-     * host_clock_default_sleep_ns().
+     * Threads as for @mono_ns.  To sleep too short does no harm.
      *
      * Returns: ns of CLOCK_MONOTONIC; -1 to sleep until something happens
      */
@@ -121,15 +119,6 @@ struct HostClockClass {
      * suspended; from the main loop, with the BQL
      */
     void (*clock_was_set)(HostClock *hc);
-
-    /** @alarm_name: (optional) what wakes QEMU up, for query-host-clocks */
-    const char *(*alarm_name)(HostClock *hc);
-
-    /** @device: (optional) the host device it opens, for query-host-clocks */
-    const char *(*device)(HostClock *hc);
-
-    /** @method: (optional) how it is read now, for query-host-clocks */
-    HostClockMethod (*method)(HostClock *hc);
 };
 
 struct HostClock {
@@ -146,6 +135,10 @@ struct HostClock {
     CPUClockBase base;
     HostClockReading start;
     QEMUBH *event_bh;
+    /* For query-host-clocks; @method is how @device, if any, is read */
+    const char *alarm_name;
+    const char *device;
+    HostClockMethod method;
 
     /* Protects what follows; any thread. */
     QemuMutex lock;
@@ -172,8 +165,7 @@ struct HostClock {
  * @hc: an open host clock; any thread
  * @fmt: what is wrong, as a sentence without a full stop
  *
- * The clock is in holdover until host_clock_report_ok().  The change of state
- * is announced once, from the main loop.
+ * It is in holdover until host_clock_report_ok(), which is announced once.
  */
 void G_GNUC_PRINTF(2, 3) host_clock_report_failure(HostClock *hc,
                                                    const char *fmt, ...);
@@ -227,17 +219,12 @@ void host_clock_deliver_events(HostClock *hc);
 
 /**
  * host_clock_mono_jumped: time has jumped forward, or its rate has changed
- * @hc: an open host clock; needs the BQL
- *
- * All that sleep look at their deadlines again.
+ * @hc: an open host clock, whose deadlines are looked at again; needs the BQL
  */
 void host_clock_mono_jumped(HostClock *hc);
 
 /**
- * host_clock_may_set: can a property be set now
- * @obj: a host clock
- * @name: of the property
- * @errp: error
+ * host_clock_may_set: can the property @name of the host clock @obj be set now
  *
  * Returns: true; false with @errp set when the clock is open
  */

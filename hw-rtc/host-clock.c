@@ -20,8 +20,8 @@
 
 /*
  * Whatever changes the distance of wall and monotonic time faster than this is
- * a step.  The kernel slews by at most 500 ppm for NTP and adjtime(); the tick
- * length can be set to 10 % off, which is not done to a clock in use.
+ * a step.  The kernel slews by no more for NTP and adjtime(); the tick length
+ * can be set to 10 % off, which is not done to a clock in use.
  */
 #define SLEW_MAX_PPM        500
 /* No smaller change counts as a step unless the host announced it. */
@@ -285,22 +285,20 @@ void host_clock_report_degraded(HostClock *hc, const char *fmt, ...)
 static void report_state(HostClock *hc, HostClockState state,
                          const char *failure)
 {
-    bool failed = state == HOST_CLOCK_STATE_HOLDOVER;
+    const char *name = host_clock_name(hc);
 
-    trace_host_clock_state(host_clock_name(hc), HostClockState_str(state),
-                           failed ? failure : "");
-    qapi_event_send_host_clock_state_change(host_clock_id(hc), state,
-                                            failed ? failure : NULL);
-    if (failed) {
+    if (state == HOST_CLOCK_STATE_HOLDOVER) {
         warn_report("host clock '%s' failed (%s): time goes on at the rate of "
-                    "CLOCK_MONOTONIC_RAW", host_clock_name(hc), failure);
+                    "CLOCK_MONOTONIC_RAW", name, failure);
     } else {
-        info_report("host clock '%s' %s", host_clock_name(hc),
+        info_report("host clock '%s' %s", name,
                     failure ? "has recovered" : "is running");
+        failure = NULL;
     }
+    trace_host_clock_state(name, HostClockState_str(state), failure ?: "");
+    qapi_event_send_host_clock_state_change(host_clock_id(hc), state, failure);
 }
 
-/* Steps of wall time pass on to the clocks that are made of this one. */
 static void tell_children(HostClock *hc)
 {
     HostClock *child;
@@ -390,18 +388,9 @@ bool host_clock_may_set(Object *obj, const char *name, Error **errp)
     return true;
 }
 
-/* One descriptor for all clocks, and none if the host has none left. */
-static void watch_steps(void)
-{
-    static bool watching;
-
-    if (!watching && replay_mode == REPLAY_MODE_NONE) {
-        watching = host_clock_os_watch(host_clock_os_was_set);
-    }
-}
-
 static void host_clock_complete(UserCreatable *uc, Error **errp)
 {
+    static bool is_watching;
     HostClock *hc = HOST_CLOCK(uc);
     const HostClockClass *k = hc->ops;
 
@@ -424,7 +413,9 @@ static void host_clock_complete(UserCreatable *uc, Error **errp)
         object_ref(OBJECT(hc->parent));
         hc->parent->n_children++;
     }
-    watch_steps();
+    if (!is_watching && replay_mode == REPLAY_MODE_NONE) {
+        is_watching = host_clock_os_watch(host_clock_os_was_set);
+    }
     forget_steps(hc);
     host_clock_read_pair(hc, &hc->start);
     if (k->is_system) {
@@ -447,11 +438,15 @@ static void host_clock_init(Object *obj)
     HostClock *hc = HOST_CLOCK(obj);
 
     hc->ops = HOST_CLOCK_GET_CLASS(obj);
+    hc->alarm_name = "main loop";
     qemu_mutex_init(&hc->lock);
 }
 
 static void host_clock_close(HostClock *hc)
 {
+    if (!hc->opened) {
+        return;
+    }
     trace_host_clock_close(host_clock_name(hc));
     hc->opened = false;
     QLIST_REMOVE(hc, next);
@@ -466,10 +461,8 @@ static void host_clock_close(HostClock *hc)
 /* What stays in memory is closed, too, unless it is in use to the end. */
 static void host_clock_unparent(Object *obj)
 {
-    HostClock *hc = HOST_CLOCK(obj);
-
-    if (hc->opened && !host_clock_is_machines(hc)) {
-        host_clock_close(hc);
+    if (!host_clock_is_machines(HOST_CLOCK(obj))) {
+        host_clock_close(HOST_CLOCK(obj));
     }
 }
 
@@ -477,12 +470,8 @@ static void host_clock_finalize(Object *obj)
 {
     HostClock *hc = HOST_CLOCK(obj);
 
-    if (hc->opened) {
-        host_clock_close(hc);
-    }
-    if (hc->parent) {
-        object_unref(OBJECT(hc->parent));
-    }
+    host_clock_close(hc);
+    object_unref(OBJECT(hc->parent));
     if (hc->event_bh) {
         qemu_bh_delete(hc->event_bh);
     }

@@ -121,11 +121,8 @@ static inline int64_t host_clock_view_get_ns(HostClockView *view)
  *      reached the deadline, never before
  * @opaque: passed to @cb
  *
- * The result is used and migrated like any QEMUTimer: timer_mod(), timer_del(),
- * timer_free(), VMSTATE_TIMER_PTR().  Equal deadlines fire in the order in
- * which they were armed.
- *
- * Returns: a new timer
+ * Returns: a new timer, which is used and migrated like any QEMUTimer.  Equal
+ * deadlines fire in the order in which they were armed.
  */
 QEMUTimer *host_clock_view_timer_new_ns(HostClockView *view, QEMUTimerCB *cb,
                                         void *opaque);
@@ -178,9 +175,7 @@ bool host_clock_get_failover(void);
 /**
  * host_clock_set_failover: go on to the next of the list when a clock fails
  * @on: or not
- * @errp: error
- *
- * Sets @errp if there is no next one, at the start or when the VM exists.
+ * @errp: error if there is no next one, at the start or when the VM exists
  */
 void host_clock_set_failover(bool on, Error **errp);
 

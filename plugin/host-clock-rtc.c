@@ -41,7 +41,6 @@ struct HostClockRtc {
 
     OnOffAuto utc;
     bool is_local;
-    bool by_sysfs;
 };
 
 /* The calendar */
@@ -128,7 +127,8 @@ static int rtc_sample(HostClockSampled *s, HostClockSample *sample,
         }
         ret = rtc_read(r, fd, sample);
     }
-    r->by_sysfs = fd < 0;
+    HOST_CLOCK(s)->method = fd < 0 ? HOST_CLOCK_METHOD_SYSFS :
+                                     HOST_CLOCK_METHOD_SAMPLED;
     if (ret < 0) {
         error_setg(errp, "%s: %s", s->name,
                    ret == -EINVAL ? "has no valid date" :
@@ -148,12 +148,6 @@ static bool rtc_open(HostClock *hc, Error **errp)
     r->is_local = r->utc == ON_OFF_AUTO_AUTO ? host_keeps_local_time() :
                                                r->utc == ON_OFF_AUTO_OFF;
     return HOST_CLOCK_CLASS(parent)->open(hc, errp);
-}
-
-static HostClockMethod rtc_method(HostClock *hc)
-{
-    return HOST_CLOCK_RTC(hc)->by_sysfs ? HOST_CLOCK_METHOD_SYSFS :
-                                          HOST_CLOCK_METHOD_SAMPLED;
 }
 
 /* Major numbers of RTCs are not fixed; a line is "MAJOR NAME". */
@@ -177,7 +171,6 @@ static void rtc_class_init(ObjectClass *oc, HostClockClassData data)
     k->rating = 200;
     k->open = rtc_open;
     k->pair = host_clock_sampled_pair;
-    k->method = rtc_method;
     sk->default_device = "/dev/rtc0";
     sk->kind = "an RTC";
     sk->is_kind = rtc_is_kind;

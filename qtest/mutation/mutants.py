@@ -47,9 +47,10 @@ MUTANTS = [
            "return hc != host_clock_machine() && !hc->n_children;",
            "return !hc->n_children;",
            CHOICE_TEST, "/host-clock/core/choice/twice"),
-    Mutant("closed-though-not-opened", CORE, "    if (hc->opened) {\n",
-           "    if (true) {\n        hc->next.le_prev = hc->next.le_prev ?: "
-           "&hc->next.le_next;\n",
+    Mutant("closed-though-not-opened", CORE, "    if (!hc->opened) {\n        return;\n    }\n"
+           "    trace_host_clock_close",
+           "    hc->next.le_prev = hc->next.le_prev ?: &hc->next.le_next;\n"
+           "    trace_host_clock_close",
            CHOICE_TEST, "/host-clock/core/choice/open-fails"),
     Mutant("name-left-behind", SELECT,
            "    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {\n"
@@ -101,8 +102,8 @@ MUTANTS = [
            "        timerlist_run_timers(view->timers);\n    }\n",
            NOTIFY_TEST, "/host-clock/raw/step/forward"),
     Mutant("watch-not-tried-again", CORE,
-           "    if (!watching && replay_mode == REPLAY_MODE_NONE) {\n",
-           "    if (!watching && replay_mode == REPLAY_MODE_NONE) {\n"
+           "    if (!is_watching && replay_mode == REPLAY_MODE_NONE) {\n",
+           "    if (!is_watching && replay_mode == REPLAY_MODE_NONE) {\n"
            "        watching = true;\n        if (!host_clock_os_watch("
            "host_clock_os_was_set)) {\n            return;\n        }\n    }\n"
            "    if (!watching) {\n",

@@ -115,7 +115,7 @@ static void check_alarm(const char *name)
     c = clock_of(open_object(name, "alarm", "device", "alarm-hz", "512", NULL));
     choose(&c);
     g_assert_null(c.hc->degraded);
-    g_assert_cmpstr(c.hc->ops->alarm_name(c.hc), ==, "device interrupts");
+    g_assert_cmpstr(c.hc->alarm_name, ==, "device interrupts");
     g_assert_cmpint(sim_dev_files(), ==, 1);
     sim_advance(70 * SEC);
     check_shot(HOST_CLOCK_VIEW_TYPE_RT);
@@ -135,7 +135,7 @@ static void check_no_alarm(const char *name, const char *why)
     g_assert_nonnull(c.hc->degraded);
     g_test_message("%s", c.hc->degraded);
     g_assert_nonnull(strstr(c.hc->degraded, why));
-    g_assert_cmpstr(c.hc->ops->alarm_name(c.hc), ==, "main loop");
+    g_assert_cmpstr(c.hc->alarm_name, ==, "main loop");
     g_assert_cmpint(sim_dev_files(), ==, 0);
     g_assert_cmpint(host_clock_sleep_ns(c.hc, 100 * MS), ==, 100 * MS);
     run(&c, 10 * SEC, SEC);
