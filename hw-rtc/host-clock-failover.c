@@ -76,9 +76,7 @@ static HostClock *next_candidate(void)
         if (obj) {
             candidate = HOST_CLOCK(obj);
         } else {
-            warn_report("host-clock-failover: not '%s': %s", name,
-                        error_get_pretty(err));
-            error_free(err);
+            warn_reportf_err(err, "host-clock-failover: not '%s': ", name);
         }
     }
     return candidate;

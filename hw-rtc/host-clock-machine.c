@@ -3,10 +3,6 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * When another clock takes over, QEMU_CLOCK_VIRTUAL and the rt view go on from
- * where they were, each by an offset of its own, and the host view takes the
- * new one's wall time as one step.
- *
  * Any thread reads the machine's clock at any time, and takes no lock.  So a
  * clock that has once been the machine's stays in memory; object-del closes it,
  * and with it its device, all the same.
@@ -15,7 +11,6 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "qemu/host-utils.h"
 #include "qemu/main-loop.h"
 #include "qemu/seqlock.h"
 #include "qom/object_interfaces.h"
@@ -218,12 +213,6 @@ static int64_t wall_difference_ns(HostClock *old, HostClock *hc)
     return ABS(step_ns) > error_ns ? step_ns : 0;
 }
 
-static void settle(HostClock *hc)
-{
-    host_clock_check_step(hc, true);
-    host_clock_deliver_events(hc);
-}
-
 bool host_clock_switch(HostClock *hc, Error **errp)
 {
     HostClock *old = host_clock_machine();
@@ -237,8 +226,10 @@ bool host_clock_switch(HostClock *hc, Error **errp)
         return false;
     }
     /* What has happened to either until now is told as what it is. */
-    settle(old);
-    settle(hc);
+    host_clock_check_step(old, true);
+    host_clock_deliver_events(old);
+    host_clock_check_step(hc, true);
+    host_clock_deliver_events(hc);
     step_ns = wall_difference_ns(old, hc);
     take_over(hc);
     use_as_base(hc);

@@ -11,10 +11,9 @@
  * Privilege:    none
  * Failures:     none
  *
- * For tests, time travel and co-simulation.  Time moves by host-clock-advance,
- * which stops at every deadline on the way and runs its timers there, so that
- * these see the very nanosecond for which they asked.  Timers in iothreads are
- * told, but not waited for.
+ * Time moves by host-clock-advance, which stops at every deadline on the way to
+ * run its timers, so that these see the very nanosecond for which they asked.
+ * Timers in iothreads are told, but not waited for.
  */
 
 #include "qemu/osdep.h"
@@ -77,8 +76,7 @@ static bool manual_open(HostClock *hc, Error **errp)
         error_prepend(errp, "wall=");
         return false;
     }
-    if (date.tv_sec < 0 ||
-        date.tv_sec >= HOST_CLOCK_END_NS / NANOSECONDS_PER_SECOND) {
+    if (date.tv_sec < 0 || date.tv_sec >= HOST_CLOCK_END_S) {
         error_setg(errp, "wall=%s: a host clock goes from 1970-01-01 to "
                    "2261-04-11 (UTC)", m->wall);
         return false;
@@ -281,13 +279,11 @@ void qmp_host_clock_advance_cancel(Error **errp)
 void qmp_host_clock_step(const char *id, int64_t ns, Error **errp)
 {
     HostClockManual *m = manual_find(id, errp);
-    int64_t sum_ns;
 
     if (!m) {
         return;
     }
-    if (sadd64_overflow(m->wall_ns, ns, &sum_ns) || sum_ns < 0 ||
-        sum_ns > HOST_CLOCK_END_NS) {
+    if (ns < -m->wall_ns || ns > HOST_CLOCK_END_NS - m->wall_ns) {
         error_setg(errp, "ns=%" PRId64 ": wall time can step by %" PRId64
                    " to %" PRId64 " ns", ns, -m->wall_ns,
                    HOST_CLOCK_END_NS - m->wall_ns);
@@ -299,8 +295,6 @@ void qmp_host_clock_step(const char *id, int64_t ns, Error **errp)
     host_clock_check_step(HOST_CLOCK(m), true);
     host_clock_deliver_events(HOST_CLOCK(m));
 }
-
-/* The class */
 
 static char *manual_get_wall(Object *obj, Error **errp)
 {
@@ -336,7 +330,6 @@ static void host_clock_manual_class_init(ObjectClass *oc,
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
 
     k->description = "moves only when told, over QMP";
-    k->rating = 0;
     k->open = manual_open;
     k->mono_ns = manual_mono_ns;
     k->pair = manual_pair;

@@ -4,8 +4,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The part of the seam (see host-clock-os.h) for sources that open a device.
- * Unit tests link a simulated host in place of host-clock-os-dev.c.
- *
  * Nothing here blocks for longer than the device takes to answer.  Needs the
  * BQL.  What returns an int or ssize_t returns -errno if it fails.
  */
@@ -51,11 +49,7 @@ typedef struct HostClockOsDevId {
 /* The device of @path, or if that is NULL of @fd; -ENOTTY if it is none */
 int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id);
 
-/*
- * Read a small file, cut off if need be, with a NUL at the end.
- *
- * Returns: number of bytes in @buf, or -errno
- */
+/* Read a small file, cut off if need be; returns: its length before the NUL */
 ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size);
 
 #endif /* HW_RTC_HOST_CLOCK_OS_DEV_H */

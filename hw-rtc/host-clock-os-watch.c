@@ -16,7 +16,7 @@
 static int watch_fd = -1;
 static void (*watch_cb)(void);
 
-/* ECANCELED, as the clock was set just now, does no harm: it is armed. */
+/* Also if this says ECANCELED, as the clock was set just now, it is armed. */
 static void watch_arm(void)
 {
     struct itimerspec never = {

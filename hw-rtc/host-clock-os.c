@@ -8,10 +8,7 @@
 #include "qemu/timer.h"
 #include "host-clock-os.h"
 
-/*
- * Two readings of a clock this close together were not interrupted; else the
- * pair is read again, and the closest one taken.
- */
+/* Two readings this close together were not interrupted: else read again. */
 #define PAIR_GOOD_NS    2000
 /* A busy host interrupts more than once, but hardly so often. */
 #define PAIR_TRIES      8

@@ -19,15 +19,12 @@
  * record/replay and qtest work as they do without any host clock.
  *
  * unix is CLOCK_REALTIME less its steps.  The kernel keeps CLOCK_REALTIME as
- * CLOCK_MONOTONIC plus an offset: both are slewed alike, and setting the clock,
- * a leap second and a suspend change nothing but the offset
- * (Documentation/timers/timekeeping.rst, and wall_to_monotonic in
- * kernel/time/timekeeping.c).  So without its steps it is CLOCK_MONOTONIC plus
- * the offset that there was at the start.
+ * CLOCK_MONOTONIC plus an offset, which is all that setting the clock, a leap
+ * second and a suspend change (wall_to_monotonic in kernel/time/timekeeping.c).
+ * So without its steps it is CLOCK_MONOTONIC plus the offset at the start.
  *
  * raw is neither slewed nor set, so a guest that disciplines its own clock does
- * not chase the corrections of the host's.  In return it is off by what the
- * host's crystal is off, up to 500 ppm as far as NTP corrects at all.
+ * not chase the host's corrections.  It is off by what the host's crystal is.
  */
 
 #include "qemu/osdep.h"

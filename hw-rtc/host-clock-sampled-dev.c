@@ -6,10 +6,9 @@
  * With alarm=device the periodic interrupts of the device wake the emulator up:
  * they are on while the main loop waits for something on the host clock's time.
  * It sleeps a little longer then, so that an alarm is late by up to one period
- * and never early; should the device stop to interrupt, the end of the sleep
- * backs it up.  An iothread, which the device cannot wake up, sleeps exactly.
- * Nor does it wake up an aio_poll() that is nested in the main loop: what this
- * waits for is late by the backup.
+ * and never early; the end of the sleep is a backup.  An iothread, which the
+ * device cannot wake up, sleeps exactly.  An aio_poll() that is nested in the
+ * main loop is not woken up either, and waits for the backup.
  */
 
 #include "qemu/osdep.h"
@@ -125,8 +124,11 @@ static void alarm_switch(HostClockSampled *s, bool on)
     }
 }
 
-static void close_device(HostClockSampled *s)
+void host_clock_sampled_release(HostClockSampled *s, bool always)
 {
+    if (!always && (s->fdname || s->alarm_ready)) {
+        return;
+    }
     if (s->alarm_ready) {
         alarm_switch(s, false);
         host_clock_os_dev_watch(s->fd, NULL, NULL);
@@ -139,13 +141,6 @@ static void close_device(HostClockSampled *s)
         host_clock_os_dev_close(s->fd);
     }
     s->fd = -1;
-}
-
-void host_clock_sampled_release(HostClockSampled *s, bool always)
-{
-    if (always || (!s->fdname && !s->alarm_ready)) {
-        close_device(s);
-    }
 }
 
 /* Interrupts */
@@ -184,7 +179,7 @@ static void device_readable(void *opaque)
         host_clock_report_degraded(HOST_CLOCK(s), "reading %s: %s; it has no "
                                    "more interrupts", s->name, len < 0 ?
                                    strerror(-len) : "short read");
-        close_device(s);
+        host_clock_sampled_release(s, true);
         return;
     }
     s->idle_interrupts = is_awaited(s) ? 0 : s->idle_interrupts + 1;

@@ -22,7 +22,7 @@
 
 /* A tick that is so near is worth waiting for, sample by sample. */
 #define NEAR_NS             (2 * SCALE_MS)
-/* What a plan cannot be better than, and what is not the usual lateness */
+/* What a plan cannot be better than, and what is no usual lateness */
 #define MARGIN_NS           (100 * SCALE_US)
 #define LATE_MAX_NS         (250 * SCALE_MS)
 
@@ -37,9 +37,7 @@
 /* The kernel measures a suspend in whole seconds of an RTC. */
 #define SUSPEND_SLACK_NS    (2 * NANOSECONDS_PER_SECOND)
 
-/* Readings, by any thread */
-
-/* A QOM cast would cost as much as the reading itself. */
+/* By any thread; a QOM cast would cost as much as the reading itself. */
 static int64_t sampled_mono_ns(HostClock *hc)
 {
     return host_clock_sampler_now(&((HostClockSampled *)hc)->sampler);
@@ -86,11 +84,7 @@ static void sampled_stepped(HostClockSampled *s, int64_t step_ns)
     s->ambiguous = 0;
     s->edge_ns = 0;
     /* While it is opened nobody reads it: it steps to where it should be. */
-    if (!s->is_acquired) {
-        host_clock_sampler_apply_step(&s->sampler, step_ns);
-        return;
-    }
-    if (was_suspended(s, step_ns)) {
+    if (!s->is_acquired || was_suspended(s, step_ns)) {
         host_clock_sampler_apply_step(&s->sampler, step_ns);
         host_clock_mono_jumped(hc);
         return;
@@ -170,19 +164,22 @@ static bool take_or_fail(HostClockSampled *s, HostClockSample *sample)
     return ret == 0;
 }
 
+/* CLOCK_MONOTONIC_RAW when the device will say @ns, or before that */
+static int64_t earliest_raw_at(HostClockSampled *s, int64_t ns)
+{
+    int64_t error_ns;
+
+    host_clock_sampler_now_error(&s->sampler, &error_ns);
+    return host_clock_sampler_raw_at(&s->sampler, ns) - error_ns;
+}
+
 /* Can the tick after @sample begin before @until_ns? */
 static bool edge_is_near(HostClockSampled *s, const HostClockSample *sample,
                          int64_t until_ns)
 {
-    int64_t error_ns;
-
-    if (!HOST_CLOCK_SAMPLED_GET_CLASS(s)->tick_ns || s->ambiguous ||
-        sample->raw_ns[1] >= until_ns) {
-        return false;
-    }
-    host_clock_sampler_now_error(&s->sampler, &error_ns);
-    return host_clock_sampler_raw_at(&s->sampler, sample->ns[1]) - error_ns <
-           until_ns;
+    return HOST_CLOCK_SAMPLED_GET_CLASS(s)->tick_ns && !s->ambiguous &&
+           sample->raw_ns[1] < until_ns &&
+           earliest_raw_at(s, sample->ns[1]) < until_ns;
 }
 
 /* One sample, or the last of one tick and the first of the next */
@@ -207,19 +204,6 @@ static void sample_now(HostClockSampled *s)
     sampled_add(s, &sample, KNOWN_NS);
 }
 
-/*
- * Before the tick begins by what the main loop is late at most, so that there
- * are samples on either side.
- */
-static int64_t wait_for_edge(HostClockSampled *s)
-{
-    int64_t error_ns;
-
-    host_clock_sampler_now_error(&s->sampler, &error_ns);
-    return host_clock_sampler_raw_at(&s->sampler, s->edge_ns) - now_raw() -
-           error_ns - 2 * s->late_ns - MARGIN_NS;
-}
-
 static int64_t wait_ns(HostClockSampled *s)
 {
     HostClockSampledClass *k = HOST_CLOCK_SAMPLED_GET_CLASS(s);
@@ -232,7 +216,9 @@ static int64_t wait_ns(HostClockSampled *s)
         return SEARCH_NS * (1 + s->ambiguous / 500);
     }
     if (k->tick_ns && s->good) {
-        return wait_for_edge(s);
+        /* A main loop as late as it is at most is there before it begins. */
+        return earliest_raw_at(s, s->edge_ns) - now_raw() - 2 * s->late_ns -
+               MARGIN_NS;
     }
     return s->good < FAST_SAMPLES ? FAST_NS : k->interval_ns;
 }

@@ -26,10 +26,9 @@ OBJECT_DECLARE_TYPE(HostClockSampled, HostClockSampledClass, HOST_CLOCK_SAMPLED)
 /**
  * HostClockSampledClass: a source that samples a device
  *
- * A device that keeps UTC sets HostClockClass.pair to
- * host_clock_sampled_pair(): when it is set, wall time steps, and monotonic
- * time does not notice.  Without, wall time is CLOCK_REALTIME, and a device
- * that was set is one that has failed.  In either case monotonic time goes on
+ * With HostClockClass.pair = host_clock_sampled_pair, for a device that keeps
+ * UTC, wall time steps when that is set.  Without, wall time is CLOCK_REALTIME,
+ * and a device that was set has failed.  In either case monotonic time goes on
  * over a suspend of the host if the device did.
  */
 struct HostClockSampledClass {
@@ -58,10 +57,7 @@ struct HostClockSampledClass {
      */
     int (*sample)(HostClockSampled *s, HostClockSample *sample, Error **errp);
 
-    /**
-     * @tick_ns: the device counts in ticks of so many ns, which are so long
-     * that samples are taken where a tick begins; 0 if they are not
-     */
+    /** @tick_ns: a tick so long that samples are taken where it begins; or 0 */
     int64_t tick_ns;
     /** @interval_ns: from one sample to the next, once the rate is known */
     int64_t interval_ns;
@@ -75,7 +71,7 @@ struct HostClockSampledClass {
 struct HostClockSampled {
     HostClock parent_obj;
 
-    /* Properties; @name is one of the first two, or the default */
+    /* Properties; @name is one of the first two, or the default. */
     char *device;
     char *fdname;
     HostClockAlarm alarm;
@@ -122,16 +118,12 @@ struct HostClockSampled {
 };
 
 /*
- * The device, open; for HostClockSampledClass.sample, which does not close it
- *
- * Returns: a file descriptor; or -errno with @errp set, which names the device
+ * The open device's descriptor, for HostClockSampledClass.sample, which does
+ * not close it; or -errno with @errp set, which names the device
  */
 int host_clock_sampled_fd(HostClockSampled *s, Error **errp);
 
-/* For HostClockClass.pair of a device that keeps UTC */
 void host_clock_sampled_pair(HostClock *hc, HostClockReading *reading);
-
-/* Between host-clock-sampled.c and host-clock-sampled-dev.c; need the BQL */
 
 /* Is there a device of the right kind?  fd= and /dev/fdset/N are opened. */
 bool host_clock_sampled_identify(HostClockSampled *s, Error **errp);

@@ -26,7 +26,7 @@
 
 /* The line */
 
-/* Not by way of host-clock-os.h: for most readings this is all that it takes */
+/* Inline, unlike host-clock-os.h: for most readings this is all it takes. */
 static inline int64_t raw_now(void)
 {
     struct timespec ts;
@@ -68,9 +68,8 @@ static int64_t error_at(const HostClockSampler *s, int64_t raw_ns)
 }
 
 /*
- * RAW is read within the critical section, here and by the writer.  So who
- * still reads the old line reads it before the point where it is bent, and time
- * does not go back from one thread to the next.
+ * RAW is read within the critical section, here and by the writer: the old line
+ * is read before the point where it is bent, and no thread sees time go back.
  */
 int64_t host_clock_sampler_now(HostClockSampler *s)
 {
@@ -146,8 +145,7 @@ static void line_bend(HostClockSampler *s, double phase_ns, double rate,
  *
  * A line is a point (offset, rate): the source's time less RAW at the latest
  * sample, and by which part the source is faster.  Each side of a sample's
- * window cuts off a half-plane; what is left of all of them is a convex
- * polygon, the feasible set.
+ * window cuts off a half-plane; what is left is the feasible set, a polygon.
  */
 
 typedef struct Vertex {
@@ -238,10 +236,7 @@ static void feasible_bounds(const FeasibleSet *f, Interval *offsets,
     }
 }
 
-/*
- * Whatever the truth is, nothing is less far from the middle.  But as long as
- * it can be more than @known, it is likely to be near to what it was @before.
- */
+/* The middle errs least; a wide interval is likely near what was @before. */
 static double pick(Interval i, double known, double before)
 {
     if (i.max - i.min <= known) {

@@ -15,8 +15,7 @@
  * the rate of the source changes by no more than HOST_CLOCK_RATE_CHANGE_PPB
  * within those minutes.
  *
- * The line never jumps and never goes back: what it is off by is made up for by
- * running faster or slower for a while.
+ * The line never jumps or goes back: what it is off by is made up for slowly.
  */
 
 #ifndef HW_RTC_HOST_CLOCK_SAMPLER_H
@@ -84,8 +83,8 @@ typedef struct HostClockSampler {
 
 /*
  * Any thread reads the sampler, and never sees its time go back; one thread
- * calls the rest, the first time before anybody reads.  The error is the
- * half-width of the interval that holds the source's true time.
+ * calls the rest.  The error is the half-width of the interval that holds the
+ * source's true time.
  */
 int64_t host_clock_sampler_now(HostClockSampler *s);
 int64_t host_clock_sampler_now_error(HostClockSampler *s, int64_t *error_ns);
@@ -104,10 +103,7 @@ HostClockSampleResult host_clock_sampler_add(HostClockSampler *s,
                                              int64_t known_ns,
                                              int64_t *step_ns);
 
-/*
- * The source has stepped, the line does not: from now on the caller subtracts
- * @ns from what the source says.
- */
+/* The line does not step: the caller subtracts @ns from what the source says */
 void host_clock_sampler_discard_step(HostClockSampler *s, int64_t ns);
 
 /* @ns have passed that RAW did not count; negative only before any reading */

@@ -10,9 +10,8 @@
  * Privilege:    none
  * Failures:     none of its own
  *
- * Its time is a straight line over its parent's; to change the rate bends the
- * line where it is.  At a rate of 10,000 mono comes to its end after five days,
- * and stands still there.
+ * Its time is a straight line over its parent's, bent where the rate changes.
+ * At 10,000 mono comes to its end after five days, and stands still there.
  */
 
 #include "qemu/osdep.h"
@@ -33,8 +32,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(HostClockScaled, HOST_CLOCK_SCALED)
 
 /*
  * mono is ns + ((parent's mono - parent_ns) * num + rest) / den, rounded down.
- * num and den are as large as 32 bits hold, so that the rest, less than a
- * nanosecond, is carried from one rate to the next nearly whole.
+ * num and den fill 32 bits: a change of the rate keeps the rest nearly whole.
  */
 typedef struct Line {
     aligned_int64_t parent_ns;
@@ -92,7 +90,6 @@ static int64_t scaled_mono_ns(HostClock *hc)
     return ns;
 }
 
-/* Of two times, or of a time and a difference */
 static int64_t sum_ns(int64_t a, int64_t b)
 {
     int64_t sum;

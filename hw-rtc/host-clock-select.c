@@ -41,14 +41,7 @@ HostClock *host_clock_find(const char *option, const char *id, Error **errp)
     return HOST_CLOCK(obj);
 }
 
-/* Names of sources, whether built in or not, as the QAPI schema has them. */
-static bool source_exists(const char *name)
-{
-    g_autofree char *type = g_strconcat(HOST_CLOCK_PREFIX, name, NULL);
-
-    return qapi_enum_parse(&ObjectType_lookup, type, -1, NULL) >= 0;
-}
-
+/* Whether built in or not, as the QAPI schema has them. */
 static char *source_names(void)
 {
     GString *names = g_string_new(NULL);
@@ -73,25 +66,22 @@ Object *host_clock_open(const char *name, const char *id, Error **errp)
         return NULL;
     }
     obj = object_new(type);
-    if (id && !object_property_try_add_child(object_get_objects_root(), id,
-                                             obj, errp)) {
-        object_unref(obj);
-        return NULL;
+    if ((!id || object_property_try_add_child(object_get_objects_root(), id,
+                                              obj, errp)) &&
+        user_creatable_complete(USER_CREATABLE(obj), errp)) {
+        return obj;
     }
-    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {
-        if (id) {
-            object_unparent(obj);
-        }
-        object_unref(obj);
-        return NULL;
-    }
-    return obj;
+    object_unparent(obj);
+    object_unref(obj);
+    return NULL;
 }
 
 static bool check_names(char **list, Error **errp)
 {
     for (char **name = list; *name; name++) {
-        if (!source_exists(*name)) {
+        g_autofree char *type = g_strconcat(HOST_CLOCK_PREFIX, *name, NULL);
+
+        if (qapi_enum_parse(&ObjectType_lookup, type, -1, NULL) < 0) {
             g_autofree char *names = source_names();
 
             error_setg(errp, "there is no host clock named '%s'", *name);
@@ -159,9 +149,7 @@ static bool choose_by_name(const char *names, Error **errp)
 /* It was a property of the devices; now a machine has one clock. */
 static int check_global(void *opaque, QemuOpts *opts, Error **errp)
 {
-    const char *property = qemu_opt_get(opts, "property");
-
-    if (g_strcmp0(property, "host-clock") != 0) {
+    if (g_strcmp0(qemu_opt_get(opts, "property"), "host-clock") != 0) {
         return 0;
     }
     error_setg(errp, "all devices of a machine have one host clock; use "

@@ -18,9 +18,9 @@
 #define HOST_CLOCK_PREFIX TYPE_HOST_CLOCK "-"
 
 /* Wall time ends here, so that sums with deadlines of devices are in range. */
+#define HOST_CLOCK_END_S (INT64_MAX / NANOSECONDS_PER_SECOND - 365 * 86400)
 #define HOST_CLOCK_END_NS                                                    \
-    ((int64_t)((INT64_MAX / NANOSECONDS_PER_SECOND - 365 * 86400) *          \
-               NANOSECONDS_PER_SECOND))
+    ((int64_t)(HOST_CLOCK_END_S * NANOSECONDS_PER_SECOND))
 /* No suspend is shorter. */
 #define HOST_CLOCK_SUSPEND_MIN_NS (100 * SCALE_MS)
 
@@ -171,10 +171,9 @@ void G_GNUC_PRINTF(2, 3) host_clock_report_failure(HostClock *hc,
                                                    const char *fmt, ...);
 
 /**
- * host_clock_report_ok: the source works
- * @hc: an open host clock; any thread
+ * host_clock_report_ok: the source works; any thread
  *
- * Ends a holdover, unless it failed less than a second ago.
+ * Ends a holdover of @hc, unless it failed less than a second ago.
  */
 void host_clock_report_ok(HostClock *hc);
 

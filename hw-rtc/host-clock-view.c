@@ -15,6 +15,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/host-utils.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "host-clock-internal.h"
@@ -98,10 +99,7 @@ static void view_timers_changed(void *opaque, QEMUClockType type)
     }
 }
 
-/*
- * A periodic timer arms itself again before it raises its interrupt.  To arm
- * the alarm each time would delay that, so it is done afterwards.
- */
+/* A periodic timer arms itself before its interrupt, which is not to wait. */
 static void view_run(HostClockViewState *view)
 {
     qatomic_set(&view->running_timers, true);
@@ -151,16 +149,16 @@ void host_clock_views_arm(void)
 
 int64_t host_clock_views_deadline_ns(void)
 {
-    int64_t deadline_ns = -1;
+    int64_t next_ns = -1;
 
     for (int i = 0; i < HOST_CLOCK_VIEW_TYPE__MAX; i++) {
         if (views[i].alarm) {
-            deadline_ns =
-                qemu_soonest_timeout(deadline_ns,
-                                     timerlist_deadline_ns(views[i].timers));
+            int64_t ns = timerlist_deadline_ns(views[i].timers);
+
+            next_ns = qemu_soonest_timeout(next_ns, ns);
         }
     }
-    return deadline_ns;
+    return next_ns;
 }
 
 /* Steps */

@@ -9,7 +9,6 @@
 #include "qapi/qapi-events-host-clock.h"
 #include "block/aio.h"
 #include "qemu/error-report.h"
-#include "qemu/host-utils.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"

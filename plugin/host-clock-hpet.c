@@ -11,10 +11,9 @@
  * Privilege:    /dev/hpet must be readable, or be given as fd=
  * Failures:     a counter that stands still, or is set, makes a holdover
  *
- * The kernel lets nobody read the counter who does not have the device open,
- * and that takes a comparator, of which there are few; a mapping keeps the
- * device open (drivers/char/hpet.c).  So the counter is mapped for a sample,
- * which takes some microseconds.
+ * To read the counter takes having the device open, and that a comparator, of
+ * which there are few; a mapping keeps it open (drivers/char/hpet.c).  So it is
+ * mapped for a sample, which takes some microseconds.
  *
  * See the IA-PC HPET specification 1.0a, section 2.3: General Capabilities and
  * ID Register (2.3.4), Main Counter Register (2.3.7).
@@ -39,7 +38,7 @@
 #define PERIOD_MIN_FS       100000
 #define PERIOD_MAX_FS       100000000
 #define FS_PER_NS           1000000
-/* Decades; who is further off was set, and by how much does not matter */
+/* Decades; what is further off was set, and by how much does not matter */
 #define TICKS_MAX           (1LL << 53)
 
 /* A reading that was interrupted is taken again. */
@@ -56,7 +55,7 @@ struct HostClockHpet {
     uint32_t period_fs;
     /* It has 64 bits, and they can be read at once. */
     bool is_64;
-    /* The counter at the last sample, how far it had come, and when that was */
+    /* The counter at the last sample, how far it had come, and when */
     uint64_t count;
     int64_t ticks;
     int64_t raw_ns;
@@ -69,10 +68,7 @@ static uint64_t read_counter(HostClockHpet *h, const void *regs)
     return h->is_64 ? count : (uint32_t)count;
 }
 
-/*
- * RAW tells how often a counter of 32 bits has wrapped, so that nobody has to
- * sample it in time.
- */
+/* RAW tells how often a counter of 32 bits has wrapped since. */
 static int64_t ticks_since_last(HostClockHpet *h, uint64_t count,
                                 int64_t raw_ns)
 {

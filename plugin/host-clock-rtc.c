@@ -12,10 +12,9 @@
  * Failures:     an RTC that is gone, or whose calendar is no date, makes a
  *               holdover
  *
- * One process at a time can have the device open.  The files in sysfs can be
- * read while another has it, so that neither hwclock nor any VM is in the way
- * of the others; see Documentation/ABI/testing/rtc-cdev and
- * Documentation/admin-guide/rtc.rst of the kernel.
+ * One process at a time can have the device open, but any can read its files in
+ * sysfs meanwhile, such as hwclock and other VMs; see the kernel's
+ * Documentation/ABI/testing/rtc-cdev and Documentation/admin-guide/rtc.rst.
  */
 
 #include "qemu/osdep.h"
@@ -29,8 +28,6 @@
 #include <linux/rtc.h>
 
 #define SECOND_NS   NANOSECONDS_PER_SECOND
-/* Sums of wall time and of what passes while QEMU runs stay in range. */
-#define UTC_MAX_S   (INT64_MAX / SECOND_NS - 365 * 86400LL)
 
 #define TYPE_HOST_CLOCK_RTC HOST_CLOCK_PREFIX "rtc"
 
@@ -42,8 +39,6 @@ struct HostClockRtc {
     OnOffAuto utc;
     bool is_local;
 };
-
-/* The calendar */
 
 /* The third line of /etc/adjtime; see hwclock(8). */
 static bool host_keeps_local_time(void)
@@ -105,7 +100,7 @@ static int rtc_read(HostClockRtc *r, int fd, HostClockSample *sample)
         return ret;
     }
     s = r->is_local ? local_to_utc(s) : s;
-    if (s < 0 || s > UTC_MAX_S) {
+    if (s < 0 || s > HOST_CLOCK_END_S) {
         return -ERANGE;
     }
     sample->ns[0] = s * SECOND_NS;
@@ -137,8 +132,6 @@ static int rtc_sample(HostClockSampled *s, HostClockSample *sample,
     }
     return ret;
 }
-
-/* The class */
 
 static bool rtc_open(HostClock *hc, Error **errp)
 {

@@ -52,11 +52,8 @@ MUTANTS = [
            "    hc->next.le_prev = hc->next.le_prev ?: &hc->next.le_next;\n"
            "    trace_host_clock_close",
            CHOICE_TEST, "/host-clock/core/choice/open-fails"),
-    Mutant("name-left-behind", SELECT,
-           "    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {\n"
-           "        if (id) {",
-           "    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {\n"
-           "        if (false) {",
+    Mutant("name-left-behind", SELECT, "    object_unparent(obj);\n    object_unref(obj);\n    return",
+           "    object_unref(obj);\n    return",
            CHOICE_TEST, "/host-clock/core/choice/absent"),
     Mutant("second-choice-wins", MACHINE,
            "if (was_chosen && machine_clock != hc) {", "if (false) {",
