@@ -187,6 +187,7 @@ static bool scaled_open(HostClock *hc, Error **errp)
         return false;
     }
     hc->parent = parent;
+    hc->alarm_name = parent->alarm_name;
     s->start_ns = r.mono_ns;
     line_bend(s);
     s->line.parent_ns = r.mono_ns;

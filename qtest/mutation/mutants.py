@@ -101,9 +101,9 @@ MUTANTS = [
     Mutant("watch-not-tried-again", CORE,
            "    if (!is_watching && replay_mode == REPLAY_MODE_NONE) {\n",
            "    if (!is_watching && replay_mode == REPLAY_MODE_NONE) {\n"
-           "        watching = true;\n        if (!host_clock_os_watch("
+           "        is_watching = true;\n        if (!host_clock_os_watch("
            "host_clock_os_was_set)) {\n            return;\n        }\n    }\n"
-           "    if (!watching) {\n",
+           "    if (!is_watching) {\n",
            STEP_TEST, "/host-clock/core/step/no-watch"),
     Mutant("reading-stored-late", CORE,
            "    QEMU_LOCK_GUARD(&hc->lock);\n    read_for_steps(root, &r);\n",
