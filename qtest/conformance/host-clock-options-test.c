@@ -14,6 +14,8 @@
 
 #define MACHINE "-machine pc -nodefaults -display none -S -accel qtest "
 
+#define SCALED "-object host-clock-scaled,id=a,"
+
 /* Bad input */
 
 typedef struct BadInput {
@@ -94,23 +96,61 @@ static const BadInput bad_input[] = {
       { "alarm-hz=16384", "8192" } },
     { "record", "-clock unix -icount shift=0,rr=record,rrfile=/dev/null",
       { "unix", "record" } },
+    { "scaled-zero", SCALED "rate=0/1", { "rate=0/1", "1/10000 to 10000" } },
+    { "scaled-by-zero", SCALED "rate=1/0", { "rate=1/0", "1/10000" } },
+    { "scaled-negative", SCALED "rate=-1/2", { "rate=-1/2", "fraction" } },
+    { "scaled-slow", SCALED "rate=1/20000", { "rate=1/20000", "1/10000" } },
+    { "scaled-fast", SCALED "rate=20000", { "rate=20000", "10000" } },
+    { "scaled-decimal", SCALED "rate=1.5", { "rate=1.5", "fraction" } },
+    { "scaled-empty", SCALED "rate=", { "rate=", "fraction" } },
+    { "scaled-thrice", SCALED "rate=3/2/1", { "rate=3/2/1", "fraction" } },
+    { "scaled-space", SCALED "'rate= 1'", { "rate= 1", "fraction" } },
+    { "scaled-huge", SCALED "rate=99999999999999999999/1",
+      { "rate=99999999999999999999/1", "fraction" } },
+    { "scaled-itself", SCALED "clock=a", { "clock=a", "itself" } },
+    { "scaled-ring", SCALED "clock=b -object host-clock-scaled,id=b,clock=a",
+      { "clock=b", "no object" } },
+    { "scaled-missing", SCALED "clock=nosuch", { "clock=nosuch", "no object" } },
+    { "scaled-type", "-object iothread,id=t " SCALED "clock=t",
+      { "clock=t", "iothread", "not a host clock" } },
+    { "scaled-past", SCALED "offset-ns=-9223372036854775808",
+      { "offset-ns=-9223372036854775808", "1970" } },
+    { "scaled-future", SCALED "offset-ns=9223372036854775807",
+      { "offset-ns=9223372036854775807", "2261" } },
+    { "scaled-offset", SCALED "offset-ns=1h", { "offset-ns", "1h" } },
+    { "failover-no-clock", "-machine host-clock-failover=on",
+      { "host-clock-failover=on", "-clock NAME,NAME" } },
+    { "failover-one-clock", "-clock unix -machine host-clock-failover=on",
+      { "host-clock-failover=on", "-clock NAME,NAME" } },
+    { "failover-object", "-object host-clock-unix,id=x "
+      "-machine host-clock=x,host-clock-failover=on",
+      { "host-clock-failover=on", "-clock NAME,NAME" } },
+    { "failover-word", "-machine host-clock-failover=maybe",
+      { "host-clock-failover", "on" } },
+    { "record-scaled", "-object host-clock-scaled,id=a "
+      "-icount shift=0,rr=record,rrfile=/dev/null", { "scaled", "record" } },
     { "record-object", "-object host-clock-unix,id=a "
       "-icount shift=0,rr=record,rrfile=/dev/null", { "unix", "record" } },
 };
 
 /* Returns the exit status, or -1 if it was killed by a signal. */
-static int run(const char *args, char **out, char **err)
+static int run_qmp(const char *args, const char *qmp, char **out, char **err)
 {
     /* If there is no error, -qmp ends it; a bug must not hang the test. */
     g_autofree char *command = g_strdup_printf(
-        "echo '{\"execute\":\"qmp_capabilities\"}{\"execute\":\"quit\"}' | "
-        "timeout 30 %s %s", g_getenv("QTEST_QEMU_BINARY"), args);
+        "echo '{\"execute\":\"qmp_capabilities\"}%s{\"execute\":\"quit\"}' | "
+        "timeout 30 %s %s", qmp, g_getenv("QTEST_QEMU_BINARY"), args);
     const char *argv[] = { "/bin/sh", "-c", command, NULL };
     int status;
 
     g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, 0, NULL, NULL, out,
                                err, &status, NULL));
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int run(const char *args, char **out, char **err)
+{
+    return run_qmp(args, "", out, err);
 }
 
 static int count_errors(const char *text)
@@ -161,7 +201,7 @@ static void check_help(const char *option)
     /* All sources that are built in, one a line, in order of precedence */
     for (const char *const *name = (const char *const []) {
              "\nsystem ", "\ndynticks ", "\nhpet ", "\nrtc ", "\nunix ",
-             "\nboottime ", "\nraw ", "\nmanual ", NULL
+             "\nboottime ", "\nraw ", "\nscaled ", "\nmanual ", NULL
          }; *name; name++) {
         const char *line = strstr(out, *name);
 
@@ -271,6 +311,7 @@ static void test_query(void)
                "host-clock-unix", true);
     check_info("-clock boottime", "host-clock0", "host-clock-boottime", true);
     check_info("-object host-clock-unix,id=a", "a", "host-clock-unix", false);
+    check_info("-clock scaled", "host-clock0", "host-clock-scaled", true);
     check_info("-object host-clock-manual,id=a,wall=" MANUAL_WALL
                " -machine host-clock=a", "a", "host-clock-manual", true);
 }
@@ -358,6 +399,23 @@ static void test_delete_unused(void)
     qtest_quit(qts);
 }
 
+/* With record/replay the clock cannot be changed. */
+static void test_change_recorded(void)
+{
+    g_autofree char *out = NULL;
+    g_autofree char *err = NULL;
+    int status = run_qmp("-machine pc -nodefaults -display none -S -accel tcg "
+                         "-qmp stdio -icount shift=0,rr=record,"
+                         "rrfile=/dev/null -object host-clock-system,id=s",
+                         "{\"execute\":\"qom-set\",\"arguments\":{\"path\":"
+                         "\"/machine\",\"property\":\"host-clock\","
+                         "\"value\":\"s\"}}", &out, &err);
+
+    g_test_message("%s%s", out, err);
+    g_assert_cmpint(status, ==, 0);
+    g_assert_nonnull(strstr(out, "host-clock=s: with record/replay"));
+}
+
 /* Commands of the manual clock */
 
 static void check_refused(QTestState *qts, const char *command, const char *id,
@@ -414,6 +472,8 @@ int main(int argc, char **argv)
     qtest_add_func("/host-clock-options/list", test_list);
     qtest_add_func("/host-clock-options/delete/chosen", test_delete_chosen);
     qtest_add_func("/host-clock-options/delete/unused", test_delete_unused);
+    qtest_add_func("/host-clock-options/change-recorded",
+                   test_change_recorded);
     qtest_add_func("/host-clock-options/manual", test_manual);
 
     return g_test_run();
