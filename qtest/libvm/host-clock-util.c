@@ -216,8 +216,7 @@ static void host_wait(int64_t ns)
     }
 }
 
-/* How far to move the manual clock for @ns of the VM's; it will be there. */
-static int64_t manual_pass(VM *vm, int64_t ns)
+int64_t vm_note_pass(VM *vm, int64_t ns)
 {
     int64_t from_ns = muldiv64(vm->parent_ns, vm->rate[0], vm->rate[1]);
     int64_t to_ns = muldiv64_round_up(from_ns + ns, vm->rate[1], vm->rate[0]);
@@ -236,12 +235,6 @@ static void manual_tell(VM *vm, const char *command, int64_t ns)
                              MANUAL_ID, ns);
 }
 
-int64_t vm_clock_step(VM *vm, int64_t ns)
-{
-    manual_pass(vm, ns);
-    return qtest_clock_step(vm->qts, ns);
-}
-
 /* qtest's clock is the VM's and stands still with it. */
 static void let_pass(VM **vms, int n, int64_t ns, bool is_running)
 {
@@ -250,7 +243,7 @@ static void let_pass(VM **vms, int n, int64_t ns, bool is_running)
     for (int i = 0; i < n; i++) {
         if (vm_is_manual(vms[i])) {
             manual_tell(vms[i], "host-clock-advance",
-                        manual_pass(vms[i], ns));
+                        vm_note_pass(vms[i], ns));
         } else if (is_running && is_system(vms[i])) {
             qtest_clock_step(vms[i]->qts, ns);
             vms[i]->virtual_ns += ns;

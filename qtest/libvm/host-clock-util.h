@@ -138,10 +138,11 @@ int64_t vm_hpet_now(VM *vm);
 int64_t vm_wall_now(VM *vm);
 
 /*
- * Move the manual or scaled clock by at least @ns with qtest's clock_step;
- * returns what that returns.
+ * For who moves the manual or scaled clock by other means: note that it moves
+ * by @ns, or by what it takes to have moved by that; returns how far the manual
+ * clock has to go.
  */
-int64_t vm_clock_step(VM *vm, int64_t ns);
+int64_t vm_note_pass(VM *vm, int64_t ns);
 
 /* Let at least @ns pass, in running and in stopped VMs. */
 void vm_pass(VM *vm, int64_t ns);

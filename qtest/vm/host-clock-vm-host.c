@@ -26,6 +26,7 @@ static const char *missing_source(const char *name)
 static char *clock_args(const char *source)
 {
     return g_str_equal(source, "manual") ? g_strdup(MANUAL_ARGS) :
+           g_str_equal(source, "scaled-3-2") ? g_strdup(SCALED_ARGS) :
            g_str_equal(source, "default") ? g_strdup("") :
            g_strdup_printf("-clock %s", source);
 }
@@ -276,9 +277,20 @@ static void wait_for_requests(Process *p, int64_t n)
     g_assert_cmpint(requests_done(p), ==, n);
 }
 
-static void test_iothread_manual(void)
+/*
+ * With "scaled", at 3/2 over manual, the first ns of that by which so much has
+ * passed: it is converted where the iothread sleeps, too.
+ */
+static int64_t parent_ns(const char *source, int64_t ns)
 {
-    Process *p = start_with_throttled_disk("manual");
+    return g_str_equal(source, "manual") ? ns : (ns * 2 + 2) / 3;
+}
+
+static void test_iothread_told(const void *opaque)
+{
+    const char *source = opaque;
+    Process *p = start_with_throttled_disk(source);
+    int64_t ns = 0;
 
     for (int i = 0; i < REQUESTS; i++) {
         request(p);
@@ -287,11 +299,14 @@ static void test_iothread_manual(void)
     /* The others have to be there, too, before time moves; nothing tells. */
     sleep_ns(10 * LATE_NS);
     for (int i = AT_ONCE + 1; i <= REQUESTS && !g_test_failed(); i++) {
-        g_assert_null(manual_advance(p, MANUAL_ID, GAP_NS - MS));
+        int64_t due_ns = parent_ns(source, (i - AT_ONCE) * GAP_NS);
+
+        g_assert_null(manual_advance(p, MANUAL_ID, due_ns - MS - ns));
         sleep_ns(LATE_NS);
         g_assert_cmpint(requests_done(p), ==, i - 1);
         g_assert_null(manual_advance(p, MANUAL_ID, MS));
         wait_for_requests(p, i);
+        ns = due_ns;
     }
     process_end(p);
 }
@@ -337,5 +352,8 @@ void add_host_tests(void)
                         test_foreign_fd);
     qtest_add_data_func("/host-clock-vm/foreign-fd/rtc", "rtc",
                         test_foreign_fd);
-    qtest_add_func("/host-clock-vm/iothread/manual", test_iothread_manual);
+    qtest_add_data_func("/host-clock-vm/iothread/manual", "manual",
+                        test_iothread_told);
+    qtest_add_data_func("/host-clock-vm/iothread/scaled-3-2", "scaled-3-2",
+                        test_iothread_told);
 }

@@ -52,42 +52,55 @@ static void check_exact(VM *vm, Which which, int64_t ns)
     }
 }
 
+typedef struct Told {
+    const char *source;
+    Which which;
+    int rate[2];
+} Told;
+
 /*
- * On the manual clock each counter is a function of how far it was told to
- * move while the VM ran: by QMP or by qtest, in pieces of a ns to a minute.
+ * On the manual clock, and what is made of it, each counter is a function of
+ * how far it was told to move while the VM ran: by QMP or by qtest, in pieces
+ * of a ns to a minute.
  */
-static void test_manual(const void *opaque)
+static void test_told(const void *opaque)
 {
-    Which which = GPOINTER_TO_INT(opaque);
-    VM *vm = start("manual");
-    int64_t ran_ns = 0;
+    const Told *t = opaque;
+    VMOptions options = {
+        .real_irqs = true, .rate = { t->rate[0], t->rate[1] },
+    };
+    VM *vm = vm_start_with(&options, t->source, SET_VM, "utc", "");
+    int64_t stopped_ns = 0;
 
     counters_start(vm);
     for (int i = 0; i < 300 && !g_test_failed(); i++) {
         int64_t ns = g_test_rand_bit() ? g_test_rand_int_range(1, 1000) :
                      g_test_rand_int_range(1, 60000) * MS;
+        int64_t was_ns = vm->manual_ns;
 
         switch (i % 4) {
         case 0:
             vm_pass(vm, ns);
-            ran_ns += ns;
             break;
         case 1:
-            ran_ns += ns;
-            g_assert_cmpint(qtest_clock_step(vm->qts, ns), ==, ran_ns);
+            vm_note_pass(vm, ns);
+            g_assert_cmpint(qtest_clock_step(vm->qts, ns), ==,
+                            vm->manual_ns - stopped_ns);
             break;
         case 2:
-            ran_ns += ns;
-            g_assert_cmpint(qtest_clock_set(vm->qts, ran_ns), ==, ran_ns);
+            vm_note_pass(vm, ns);
+            ns = vm->manual_ns - stopped_ns;
+            g_assert_cmpint(qtest_clock_set(vm->qts, ns), ==, ns);
             break;
         case 3:
             vm_qmp(vm, "stop");
             vm_pass(vm, ns);
-            check_exact(vm, which, ran_ns);
+            stopped_ns += vm->manual_ns - was_ns;
+            check_exact(vm, t->which, vm->manual_ns - stopped_ns);
             vm_qmp(vm, "cont");
             break;
         }
-        check_exact(vm, which, ran_ns);
+        check_exact(vm, t->which, vm->manual_ns - stopped_ns);
     }
     vm_quit(vm);
 }
@@ -263,15 +276,30 @@ static void add(const char *name, const char *variant, const void *data,
     qtest_add_data_func(path, data, fn);
 }
 
+static void add_told_tests(const char *source, const char *name, int num,
+                           int den)
+{
+    static const char *const counters[] = { "hpet", "pm-timer", "pit" };
+
+    for (Which which = HPET; which <= PIT; which++) {
+        Told *t = g_new(Told, 1);
+
+        *t = (Told) { source, which, { num, den } };
+        add(name, counters[which], t, test_told);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_setenv("TZ", TEST_TZ, true);
     g_test_init(&argc, &argv, NULL);
     g_test_set_nonfatal_assertions();
 
-    add("manual", "hpet", GINT_TO_POINTER(HPET), test_manual);
-    add("manual", "pm-timer", GINT_TO_POINTER(PM_TIMER), test_manual);
-    add("manual", "pit", GINT_TO_POINTER(PIT), test_manual);
+    add_told_tests("manual", "manual", 1, 1);
+    add_told_tests("scaled", "scaled-3-2", 3, 2);
+    add_told_tests("scaled", "scaled-1-4", 1, 4);
+    add_told_tests("scaled", "scaled-100", 100, 1);
+    add_told_tests("scaled", "scaled-1-10000", 1, 10000);
     for (const Source *s = next_source(NULL); s; s = next_source(s)) {
         const char *name = s->name;
 

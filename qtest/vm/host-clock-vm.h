@@ -18,6 +18,9 @@
 #define MANUAL_ID       "m"
 #define MANUAL_ARGS     "-object host-clock-manual,id=" MANUAL_ID \
                         ",wall=" MANUAL_WALL " -machine host-clock=" MANUAL_ID
+/* The same, and one that is made of it */
+#define SCALED_ARGS     MANUAL_ARGS " -object host-clock-scaled,id=s,clock=" \
+                        MANUAL_ID ",rate=3/2 -machine host-clock=s"
 
 /*
  * Sources for which no device is opened, "system" being "default": the next one
