@@ -7,7 +7,8 @@ Boots a Linux guest for each pair of host clock (-clock) and RTC setting
 with what must be there, and prints a table and totals. A host clock whose
 device this host lacks is tried in the lab: a guest of our own emulator that has
 it, with a smaller guest in it. With --kvm the guests run under KVM: this host's,
-or that of the lab, which TCG emulates.
+or that of the lab, which TCG emulates. With --y2038 they live through the end of
+32-bit time instead.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 import kvm_rows
 import pairs
 import report
+import y2038
 from judge import (CLASSIC, DATE, KVM, NONE, SYSTEM, TCG, Row, count_checks,
                    row_name, skip_row, to_json, tolerance_text)
 from lib import kvm
@@ -133,6 +135,8 @@ def parse_args():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kvm", action="store_true", help="guests under KVM, "
                         "of this host or in the lab, and more host clocks")
+    parser.add_argument("--y2038", action="store_true", help="guests that pass "
+                        "2038-01-19T03:14:07, by RTC and kernel")
     parser.add_argument("--full", action="store_true", help="every source x "
                         "base x rtc clock x hpet on/off")
     parser.add_argument("--report", metavar="DIR", type=Path,
@@ -161,6 +165,24 @@ def parse_args():
     return args
 
 
+def end(results, args, say):
+    """Say the totals; returns the exit status."""
+    passed, failed, skipped = count_checks(results)
+    if args.tap:
+        print_tap(results)
+    say(f"{passed} passed, {failed} failed"
+        + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed else 0
+
+
+def run_y2038(args, say):
+    results = y2038.run_rows(args.qemu, args.jobs, say)
+    print_failures(results, say)
+    say("")
+    y2038.print_table(results, say)
+    return end(results, args, say)
+
+
 def main():
     args = parse_args()
     # The way out on SIGTERM is that of Ctrl-C: no emulator stays behind.
@@ -171,6 +193,8 @@ def main():
 
     began = stamp()
     try:
+        if args.y2038:
+            sys.exit(run_y2038(args, say))
         if args.report:
             args.report.mkdir(parents=True, exist_ok=True)
         rows = plan_rows(args)
@@ -189,19 +213,14 @@ def main():
     print_failures(results, say)
     say("")
     print_table(results, say)
-    passed, failed, skipped = count_checks(results)
     if args.report:
         facts = report.host_facts(
             args, began, (kernel / "package").read_text().strip())
         about = {name: source.description for name, source in listed.items()}
         page = report.write(args.report, results, facts, about,
-                            (passed, failed, skipped), tolerance_text())
+                            count_checks(results), tolerance_text())
         say(f"report: {page}")
-    if args.tap:
-        print_tap(results)
-    say(f"{passed} passed, {failed} failed"
-        + (f", {skipped} skipped" if skipped else ""))
-    sys.exit(1 if failed else 0)
+    sys.exit(end(results, args, say))
 
 
 if __name__ == "__main__":

@@ -32,13 +32,17 @@ HEADINGS = ["clock", "base", "rtc clock", "hpet", "result",
             "hpet seen", "hpet rate", "by", "where"]
 
 
-def print_table(results, say):
-    lines = [HEADINGS, *map(table_cells, results)]
+def print_columns(headings, rows, say):
+    lines = [headings, *rows]
     widths = [max(map(len, column)) for column in zip(*lines)]
     for n, cells in enumerate(lines):
         say("  ".join(c.ljust(w) for c, w in zip(cells, widths)).rstrip())
         if n == 0:
             say("  ".join("-" * w for w in widths))
+
+
+def print_table(results, say):
+    print_columns(HEADINGS, map(table_cells, results), say)
     reasons = {r.row.source: r.skipped for r in results if r.skipped}
     for source, reason in reasons.items():
         say(f"{source}: skipped: {reason}")
@@ -62,12 +66,16 @@ def print_failures(results, say):
         say(f"    {result.command}")
 
 
-def print_tap(results):
-    tap = Tap()
+def tap_points(tap, results):
     for result in results:
         for check in result.checks:
             bad = check.passed is False
             tap.point(f"{row_name(result.row)}: {check.name}",
                       check.detail if bad else None,
                       check.detail if check.passed is None else None)
+
+
+def print_tap(results):
+    tap = Tap()
+    tap_points(tap, results)
     tap.end()
