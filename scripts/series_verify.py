@@ -13,9 +13,9 @@ import time
 import tree
 from tree import ROOT, STAGED, TreeError, git
 
-# The one message of checkpatch.pl that need not be a fault: see maintained().
+# The one message of checkpatch.pl that need not be a fault: see unmaintained().
 MAINTAINERS_ASKED = 'added, moved or deleted file(s)'
-
+ENTRY = 'Host clocks'
 
 # Its src and obj are beside those of ./run build, so that they share the cache.
 WORK = tree.BUILD / 'series-verify'
@@ -53,22 +53,30 @@ def compare(top, base, submitter):
     differ = set(git(top, 'diff', '--name-only', wanted, 'HEAD').splitlines()) - allowed
     if differ:
         raise Failed(f'the series does not end with the staged tree: {", ".join(sorted(differ))}')
+    alone = unmaintained(top, added(top, base), ENTRY)
+    if alone:
+        raise Failed(f'the entry "{ENTRY}" of MAINTAINERS lacks {", ".join(alone)}')
     if (STAGED / '.git').is_dir():
         tree.check()
 
 
 # -- style
 
-def maintained(top, paths, entry):
-    """Does the section `entry` of MAINTAINERS cover all of `paths`?"""
+def added(top, since):
+    return git(top, 'diff', '--name-only', '--no-renames', '--diff-filter=A', since,
+               'HEAD').splitlines()
+
+
+def unmaintained(top, paths, entry):
+    """Those of `paths` that the section `entry` of MAINTAINERS does not cover"""
     _, _, section = (top / 'MAINTAINERS').read_text().partition(f'\n{entry}\n')
     patterns = re.findall(r'^F: (\S+)$', section.split('\n\n')[0], re.M)
     patterns = [pattern + '*' if pattern.endswith('/') else pattern for pattern in patterns]
-    return patterns and all(any(fnmatch.fnmatch(path, pattern) for pattern in patterns)
-                            for path in paths)
+    return [path for path in paths
+            if not any(fnmatch.fnmatch(path, pattern) for pattern in patterns)]
 
 
-def check_style(top, mail, submitter, entry='Host clocks'):
+def check_style(top, mail, submitter, entry=ENTRY):
     """checkpatch.pl on one mail; returns the exceptions that were granted."""
     args = [] if submitter else ['--no-signoff']
     done = subprocess.run(['perl', 'scripts/checkpatch.pl', '--no-color', *args, mail],
@@ -77,8 +85,7 @@ def check_style(top, mail, submitter, entry='Host clocks'):
     total = re.search(r'^total: (\d+) errors, (\d+) warnings', done.stdout, re.M)
     granted = []
     for line in list(found):
-        added = git(top, 'diff', '--name-only', '--diff-filter=A', 'HEAD^', 'HEAD').splitlines()
-        if MAINTAINERS_ASKED in line and maintained(top, added, entry):
+        if MAINTAINERS_ASKED in line and not unmaintained(top, added(top, 'HEAD^'), entry):
             found.remove(line)
             granted.append(f'{line} -- no: the entry "{entry}", which is there already, '
                            'covers each of them')
@@ -185,16 +192,38 @@ def check_quilt(out, top, base):
 
 # -- all of it
 
-def verify_mail(top, number, mail, options, submitter):
-    before = time.monotonic()
-    apply_mail(top, mail)
-    granted = check_style(top, mail, submitter)
-    results = {} if options.no_build else build_and_test(number)
-    words = ', '.join(f'{name} {passed}' for name, passed in results.items())
-    print(f'ok {number} {mail.name}' + (f': {words}' if words else '') +
-          f' ({time.monotonic() - before:.0f} s)', flush=True)
-    for line in granted:
-        print('   exception:', line)
+@contextlib.contextmanager
+def about(number, mail):
+    """What fails is said of this mail."""
+    try:
+        yield
+    except Failed as error:
+        raise TreeError(f'mail {number}, {mail.name}: {error}') from None
+
+
+def apply_all(top, mails, submitter):
+    """One on the other; returns their commits."""
+    commits = []
+    for number, mail in enumerate(mails, 1):
+        with about(number, mail):
+            apply_mail(top, mail)
+            granted = check_style(top, mail, submitter)
+        commits.append(git(top, 'rev-parse', 'HEAD'))
+        print(f'ok {number} {mail.name} applies', flush=True)
+        for line in granted:
+            print('   exception:', line)
+    return commits
+
+
+def build_all(top, mails, commits):
+    print('== building with the flags of ./run build; one line per commit', flush=True)
+    for number, (mail, commit) in enumerate(zip(mails, commits), 1):
+        before = time.monotonic()
+        git(top, 'reset', '-q', '--hard', commit)
+        with about(number, mail):
+            results = build_and_test(number)
+        words = ', '.join(f'{name} {passed}' for name, passed in results.items())
+        print(f'ok {number} {mail.name}: {words} ({time.monotonic() - before:.0f} s)', flush=True)
 
 
 def work_folder(options):
@@ -225,23 +254,22 @@ def start_tree(top, base):
 
 
 def verify(mails, base, out, options, submitter):
+    """All that takes seconds comes before what takes minutes."""
     top = work_folder(options) / 'src'
     start_tree(top, base)
-    last = len(mails) - 1 if options.first is None else min(options.first, len(mails) - 1)
+    mails = mails[1:]
+    wanted = mails[:options.first]
+    commits = apply_all(top, wanted, submitter)
+    if len(wanted) < len(mails):
+        print(f'== the first {len(wanted)} of {len(mails)} mails; the end was not compared')
+    else:
+        compare(top, base, submitter)
+        print('== the end is the staged tree')
+        if options.quilt:
+            print('==', check_quilt(out, top, base))
     if not options.no_build:
-        print('== building with the flags of ./run build; one line per commit')
-    for number, mail in enumerate(mails[1:last + 1], 1):
-        try:
-            verify_mail(top, number, mail, options, submitter)
-        except Failed as error:
-            raise TreeError(f'mail {number}, {mail.name}: {error}') from None
-    if last < len(mails) - 1:
-        print(f'== verified the first {last} of {len(mails) - 1} mails; the end was not compared')
-        return 0
-    compare(top, base, submitter)
-    print('== the end is the staged tree')
-    if options.quilt:
-        print('==', check_quilt(out, top, base))
-    if not options.no_build:
-        print('==', check_documentation(top))
+        git(top, 'reset', '-q', '--hard', base)
+        build_all(top, wanted, commits)
+        if len(wanted) == len(mails):
+            print('==', check_documentation(top))
     return 0

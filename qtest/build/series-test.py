@@ -26,7 +26,7 @@ exit $errors > 0;
 def stage(project):
     """A project whose base has what the composer looks at, and three patches."""
     for name, text in (('hw/rtc/meson.build', "files('old.c')\n"),
-                       ('MAINTAINERS', 'Host clocks\nF: hw/rtc/host-clock*\n'
+                       ('MAINTAINERS', '\nHost clocks\nF: hw/rtc/host-clock*\nF: include/hw/rtc/\n'
                         'M: Name Of Submitter <submitter@example.org>\n'),
                        ('scripts/checkpatch.pl', CHECKPATCH)):
         file = project.qemu / name
@@ -144,6 +144,14 @@ def test_verify_finds_another_end(project):
     (project.top / 'hw-rtc' / 'host-clock.h').write_bytes(b'/* new */\r\n')
     project.bad('series', '--verify', '--no-build',
                 says=['does not end with the staged tree', 'include/hw/rtc/host-clock.h'])
+
+
+def test_verify_finds_a_file_that_is_not_maintained(project):
+    stage(project)
+    project.commit_edit('MAINTAINERS', 'F: include/hw/rtc/\n', '', 'MAINTAINERS: forget a folder')
+    project.good('export')
+    project.bad('series', '--verify', '--no-build',
+                says=['"Host clocks" of MAINTAINERS lacks include/hw/rtc/host-clock.h'])
 
 
 def test_verify_finds_work_that_is_not_exported(project):
