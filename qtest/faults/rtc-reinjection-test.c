@@ -23,10 +23,21 @@ static void cmos_write(QTestState *s, uint8_t reg, uint8_t value)
 /* An emulator that hangs gives no answer, and one comes in milliseconds.  */
 #define HANG_S          30
 
+static pid_t emulator;
+
+/* It does not see the SIGTERM that it gets when its parent exits, either.  */
+static void end_emulator(int signo)
+{
+    kill(emulator, SIGKILL);
+}
+
 static void test_reinjection(void)
 {
+    const struct sigaction act = { .sa_handler = end_emulator };
     QTestState *s = qtest_init("-machine pc -rtc clock=vm,driftfix=slew");
 
+    emulator = qtest_pid(s);
+    sigaction(SIGALRM, &act, NULL);
     alarm(HANG_S);
     cmos_write(s, 0xa, 0x23);
     cmos_write(s, 0xb, 0x42);
