@@ -122,11 +122,15 @@ def run_program(name, log, kind):
 
 
 def run_test(name, log, kind=WORK.name):
-    done = run_program(name, log, kind)
-    passed = len(re.findall(r'^ok ', done.stdout, re.M))
-    if done.returncode or not passed or re.search(r'^not ok(?!.*# TODO)', done.stdout, re.M):
-        raise Failed(f'{name} fails: see {log.name}')
-    return passed
+    """How many passed. Some measure real time, on a machine that others may use:
+    what failed runs once more, and it is said that it had to."""
+    for words in ('', ' the second time'):
+        done = run_program(name, log, kind)
+        passed = len(re.findall(r'^ok ', done.stdout, re.M))
+        if not done.returncode and passed and not re.search(r'^not ok(?!.*# TODO)', done.stdout,
+                                                            re.M):
+            return f'{passed}{words}'
+    raise Failed(f'{name} fails: see {log.name}')
 
 
 def build_and_test(number):
