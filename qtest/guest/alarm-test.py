@@ -98,13 +98,6 @@ def check_driver(facts):
     return None
 
 
-def check_rtctest(facts):
-    bad = [name for name, passed in facts.tests().items() if not passed]
-    if bad or facts["rtctest"].status or not facts.tests():
-        return f"{bad} of\n{facts.text('rtctest')}"
-    return None
-
-
 def check_interrupts(facts):
     """hwclock, rtcwake and rtctest take one each at the least. They are ACPI's, but
     for microvm."""
@@ -119,7 +112,7 @@ def check_interrupts(facts):
 CHECKS = {"the driver wants ACPI's event": check_driver,
           "hwclock": linux_guest.hwclock_error,
           "rtcwake": linux_guest.rtcwake_error,
-          "rtctest": check_rtctest, "interrupts": check_interrupts}
+          "rtctest": linux_guest.rtctest_error, "interrupts": check_interrupts}
 
 
 def run_row(row, binary, initramfs):

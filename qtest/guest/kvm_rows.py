@@ -35,9 +35,7 @@ def add_experiment(image, kernel):
     image.add_scripts("guest")
     make_initramfs()
     image.add(INITRAMFS)
-    for name in ("vmlinux", "package"):
-        image.add(kernel / name)
-    image.link(kernel.parent / "current", kernel.name)
+    image.add_kernel(kernel)
 
 
 def command(options, binary):

@@ -6,8 +6,10 @@ import re
 import subprocess
 from dataclasses import dataclass, field
 
+from lib import linux_guest
 from lib.image import PYTHON, ImageError
-from lib.lab import KVM_CPU
+from lib.kernel import kernel_folder
+from lib.lab import KVM_CPU, LINUX_GUEST
 from lib.paths import BUILD, EMULATOR, OBJ, ROOT, STOCK
 
 UNIT = "tests/unit/test-host-clock"
@@ -71,10 +73,11 @@ class Boot:
     full: bool = False
     kvm: bool = False
     python: bool = False
+    linux: bool = False     # a Linux guest of the lab
     # Words with which it has to fail.
     fails: str = ""
 
-    def prepare(self, image, kernel):
+    def prepare(self, image, kernel, full):
         """What the programs need in the lab beside our build."""
         if self.kvm:
             image.add_kvm(kernel)
@@ -83,11 +86,17 @@ class Boot:
             image.add_scripts("lab")
             image.add_emulator(STOCK_OBJ)
             image.link(STOCK, STOCK_OBJ / EMULATOR)
+        if self.linux:
+            image.add_kernel(kernel)
+            linux_guest.make_initramfs(image.place(LINUX_GUEST),
+                                       "full" if full else "short", timers=True)
 
     def job(self, full):
         """The script that runs the programs."""
         lines = [f"cd {OBJ}", "export QTEST_QEMU_BINARY=./qemu-system-x86_64",
                  f"export QTEST_QEMU_IMG=./qemu-img HOST_CLOCK_BUILD={BUILD}"]
+        if self.linux:
+            lines.append(f"export XDG_CACHE_HOME={kernel_folder().parents[2]}")
         for n, program in enumerate(self.programs):
             words = " ".join(program.command(full))
             lines.append(f"run {n} {program.bound_s} {words}")
@@ -124,9 +133,16 @@ BOOTS = [
     Boot("kvm", [
         Script("qtest/lab/kvm-cases.py", bound_s=600),
     ], {"cpu": KVM_CPU}, kvm=True, python=True),
+    Boot("kvm-qtests", [
+        Script("qtest/lab/kvm-qtests.py", bound_s=7200),
+    ], {"cpu": KVM_CPU}, kvm=True, python=True),
+    Boot("kvm-linux", [
+        Script("qtest/lab/linux-cases.py", bound_s=900),
+    ], {"cpu": KVM_CPU}, kvm=True, python=True, linux=True),
     Boot("suspend", [
         Script("qtest/lab/suspend-cases.py", bound_s=600),
-    ], {"cpu": KVM_CPU, "cpus": 1, "sleeps": True}, kvm=True, python=True),
+    ], {"cpu": KVM_CPU, "cpus": 1, "sleeps": True}, kvm=True, python=True,
+         linux=True),
     Boot("hpet", [
         Program(CONFORMANCE, "/host-clock/hpet", 900, skips=NOT_HERE,
                 short=OF_THE_SOURCE),

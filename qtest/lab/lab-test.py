@@ -122,7 +122,7 @@ def run_boot(tap, boot, full):
     try:
         with Image() as image:
             image.add_build()
-            boot.prepare(image, kernel_folder())
+            boot.prepare(image, kernel_folder(), full)
             with Lab(image, boot.job(full), **boot.hardware) as lab:
                 try:
                     for _ in listen(tap, boot, lab.lines(

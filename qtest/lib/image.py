@@ -181,6 +181,13 @@ class Image:
                                  "which has it, is fetched again")
             self.add(module, f"/lib/kvm/{n}-{module.name}")
 
+    def add_kernel(self, kernel):
+        """The kernel, for guests of the lab, where kernel_folder() looks for it if
+        XDG_CACHE_HOME is what it is here."""
+        for name in ("vmlinux", "package"):
+            self.add(kernel / name)
+        self.link(kernel.parent / "current", kernel.name)
+
     def add_python(self):
         """The interpreter, and what comes with it and is of use here."""
         self.add(PYTHON.resolve(), PYTHON)

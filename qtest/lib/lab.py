@@ -28,6 +28,9 @@ class LabError(Exception):
 # too.
 KVM_CPU = "max,vendor=AuthenticAMD"
 
+# The initramfs of the lab's own Linux guests, in there
+LINUX_GUEST = "/lab/linux-guest"
+
 
 def machine(kernel, initramfs, hpet=True, append="", extra=(), cpus=2,
             cpu="qemu64", sleeps=False):

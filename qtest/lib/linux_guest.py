@@ -2,7 +2,7 @@
 """A Linux guest that says what it sees of RTC and HPET, and what it said.
 
 Debian's kernel with an initramfs of busybox, util-linux's hwclock and rtcwake
-and, for who asks, the kernel's selftest rtctest. linux-init runs them.
+and, for who asks, the kernel's selftests. linux-init runs them.
 """
 
 import re
@@ -27,7 +27,7 @@ BASE_ARGS = ["-no-user-config", "-nodefaults", "-display", "none",
 # Bounds on waiting; they only matter when something is broken.
 BOOT_S = 600    # until the first word: 3 s when idle, 12 with UEFI; 220 were seen
 PART_S = 60     # for each part; what waits for the RTC gives up after 15 s
-RTCTEST_S = 400  # all of rtctest takes 160 s
+SELFTEST_S = 400  # all of rtctest takes 160 s
 
 # These tests of rtctest take from 30 s to a minute each.
 LONG_TESTS = r"date_read_loop|\w+_minute"
@@ -59,8 +59,14 @@ class Facts(dict):
         return {name: word == "ok" for word, name in found}
 
 
-def fill_rtctest(deb, folder):
-    """Of the kernel's source only rtctest and the headers that it includes."""
+# Those of the kernel's selftests of timers that need no exact clock, and what to
+# tell them: the first is about all clocks, the last reads one for 5 s.
+TIMERS = {"nanosleep": "", "posix_timers": "", "inconsistency-check": "-c 1 -t 5"}
+SELFTESTS = {"rtctest", *TIMERS}
+
+
+def fill_selftests(deb, folder):
+    """Of the kernel's source only its selftests of RTC and timers."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb],
                           stdout=subprocess.PIPE) as outer, \
         subprocess.Popen(["tar", "-xO", "--wildcards", "*/linux-source-*.tar.*"],
@@ -68,6 +74,7 @@ def fill_rtctest(deb, folder):
         done = subprocess.run(
             ["tar", "-xJ", "-C", folder, "--strip-components=4", "--wildcards",
              "*/tools/testing/selftests/rtc/*",
+             "*/tools/testing/selftests/timers/*",
              "*/tools/testing/selftests/kselftest*.h"],
             stdin=inner.stdout, capture_output=True)
     if done.returncode or not (Path(folder) / "rtc/rtctest.c").exists():
@@ -75,20 +82,44 @@ def fill_rtctest(deb, folder):
                                     + done.stderr.decode(errors="replace"))
 
 
+def selftests():
+    """The folder of the selftests' source."""
+    return packages.folder("linux-source", "linux-source-", fill_selftests,
+                           "timers/nanosleep.c")
+
+
+def compile_test(out, source, text):
+    done = subprocess.run(["gcc", "-static", "-O2", "-pthread", "-x", "c", "-iquote",
+                           source, "-I", source, "-o", out, "-", "-lrt"],
+                          input=text, text=True, capture_output=True)
+    if done.returncode:
+        raise packages.PackageError(f"Debian's {Path(out).name} does not compile: "
+                                    + done.stderr[:500])
+
+
 def build_rtctest(out, full):
     """Compile Debian's rtctest, without the long tests unless full."""
-    source = packages.folder("linux-source", "linux-source-", fill_rtctest) / "rtc"
+    source = selftests() / "rtc"
     text = (source / "rtctest.c").read_text()
     if not full:
         text = re.sub(rf"^TEST_F(?:_TIMEOUT)?\(rtc, (?:{LONG_TESTS})\b.*?^}}\n",
                       "", text, flags=re.M | re.S)
-    subprocess.run(["gcc", "-static", "-O2", "-x", "c", "-iquote", source,
-                    "-I", source, "-o", out, "-"],
-                   input=text, text=True, check=True, capture_output=True)
+    compile_test(out, source, text)
 
 
-def make_initramfs(out, rtctest=None):
-    """rtctest: None, 'short' or 'full'."""
+def add_timers(image):
+    """The selftests of timers, and how they are run."""
+    source, lines = selftests() / "timers", []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, words in TIMERS.items():
+            compile_test(f"{folder}/{name}", source, (source / f"{name}.c").read_text())
+            image.add(f"{folder}/{name}", f"/sbin/{name}")
+            lines.append(f"part {name} /sbin/{name} {words}\n")
+    image.write("/timers", "".join(lines))
+
+
+def make_initramfs(out, rtctest=None, timers=False):
+    """rtctest: None, 'short' or 'full'; timers: with the selftests of those."""
     with Image() as image:
         for program in ("busybox", "hwclock", "rtcwake"):
             found = shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")
@@ -105,6 +136,8 @@ def make_initramfs(out, rtctest=None):
             with tempfile.TemporaryDirectory(dir=image.root) as folder:
                 build_rtctest(f"{folder}/rtctest", rtctest == "full")
                 image.add(f"{folder}/rtctest", "/sbin/rtctest")
+        if timers:
+            add_timers(image)
         image.pack(out)
 
 
@@ -137,7 +170,7 @@ def listen(vm, other=lambda line: None):
         if words[1:2] == ["begin"]:
             lines, began = [], at
             deadline = time.monotonic() + (
-                RTCTEST_S if words[2] == "rtctest" else PART_S)
+                SELFTEST_S if words[2] in SELFTESTS else PART_S)
         elif words[1:2] == ["end"]:
             facts[words[2]] = Part(lines, int(words[3]), began, at)
             began = None
@@ -162,6 +195,14 @@ def rtcwake_error(facts):
     """What is wrong with rtcwake, which waits for an alarm; or None"""
     status = facts["rtcwake"].status
     return f"status {status}: {facts.text('rtcwake')}" if status else None
+
+
+def rtctest_error(facts):
+    """What is wrong with the kernel's rtctest; or None"""
+    bad = [name for name, passed in facts.tests().items() if not passed]
+    if bad or facts["rtctest"].status or not facts.tests():
+        return f"{bad} of\n{facts.text('rtctest')}"
+    return None
 
 
 def date_error(text, part, slack_s):

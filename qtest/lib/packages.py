@@ -92,9 +92,9 @@ def unpack(deb, folder):
     run("dpkg-deb", "--extract", deb, folder)
 
 
-def folder(package, prefix=None, fill=unpack):
-    """The folder with what is in a package, fetched first if there is none.
-    fill(deb, folder) puts into it what is wanted of the package."""
+def folder(package, prefix=None, fill=unpack, needs="."):
+    """The folder with what is in a package, fetched first if there is none, or none
+    with the file `needs`. fill(deb, folder) puts into it what is wanted."""
     cache = cache_dir("packages")
     target = cache / package
     try:
@@ -102,11 +102,12 @@ def folder(package, prefix=None, fill=unpack):
         # Two runs started together download once.
         with open(cache / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not target.is_dir():
+            if not (target / needs).exists():
                 work = Path(tempfile.mkdtemp(prefix=".new-", dir=cache))
                 try:
                     (work / "root").mkdir()
                     fill(download(work, package, prefix), work / "root")
+                    shutil.rmtree(target, ignore_errors=True)
                     (work / "root").rename(target)
                 finally:
                     shutil.rmtree(work, ignore_errors=True)
