@@ -22,7 +22,7 @@ from lib import kvm
 from lib.paths import OURS
 from lib.sources import list_sources
 from lib.tap import Tap
-from timekeeper import NONE, TICK_HZ, Timekeeper, asleep_s
+from timekeeper import NONE, TICK_HZ, LinuxTeller, Timekeeper, asleep_s
 
 # The kernel needs some of it until it sleeps: a second, or five beside others.
 ASLEEP_S = 12
@@ -54,6 +54,12 @@ HELD_UP_S = 1.0
 LINES = 4
 
 Case = namedtuple("Case", "source clock accel")
+LinuxCase = namedtuple("LinuxCase", "source clocksource")
+
+# KVM's own clock is its host's CLOCK_BOOTTIME; -clock has no part in it.
+LINUX = {LinuxCase(NONE, "kvm-clock"): GOES_ON,
+         LinuxCase(NONE, "hpet"): STANDS,
+         LinuxCase("boottime", "hpet"): GOES_ON}
 
 
 def hardware_s():
@@ -200,6 +206,43 @@ def check_migration(source):
               <= (after[-1].hpet - after[0].hpet) * TICK_HZ + 2, "a burst")
 
 
+def check_linux(say, vm, moves, slept):
+    """Linux's own clock after a sleep: its date, which it does not set again by
+    the RTC, and its uptime."""
+    woken = vm.seen[-1].asleep - slept / 2
+    begin, end = (
+        min(lines, key=lambda line: line.arrival.mono - line.uptime) for lines in
+        ([line for line in vm.seen if line.asleep < woken][-LINES:],
+         [line for line in vm.seen if line.asleep > woken][-LINES:]))
+    awake = end.arrival.mono - begin.arrival.mono
+    uptime, date = end.uptime - begin.uptime, end.date - begin.date
+    say(f"figure: asleep {slept:.1f} s, awake {awake:.1f}: uptime {uptime:.1f}, "
+        f"date {date}")
+    due = awake + moves * slept
+    check(abs(uptime - due) <= SLACK_S, f"uptime is off by {uptime - due:.2f} s")
+    check(abs(date - due) <= SLACK_S + 1, f"date is off by {date - due:.2f} s")
+
+
+def linux_points(tap):
+    """Two sleeps with Linux guests."""
+    vms = {}
+    try:
+        for case in LINUX:
+            vms[case] = LinuxTeller(*case)
+            vms[case].next_lines(LINES)
+        for number in (1, 2):
+            slept = sleep()
+            had = {case: len(vm.seen) for case, vm in vms.items()}
+            for case, vm in vms.items():
+                vm.lines_from(0, had[case] + 2 * LINES)
+                tap.attempt(f"suspend-linux-{number}/{case.source}/"
+                            f"{case.clocksource}", check_linux, tap.say, vm,
+                            LINUX[case], slept)
+    finally:
+        for vm in vms.values():
+            vm.close()
+
+
 def cases(sources, full):
     accels = ["tcg", *(["kvm"] if os.path.exists(kvm.DEVICE) else [])]
     if full:
@@ -219,6 +262,7 @@ def main():
                                      description=__doc__.split("\n\n")[0])
     parser.add_argument("--full", action="store_true",
                         help="each setting under TCG and KVM")
+    parser.add_argument("--linux", action="store_true", help="Linux guests only")
     parser.add_argument("--sources", metavar="LIST", help="host clocks, with "
                         "commas")
     args = parser.parse_args()
@@ -231,6 +275,9 @@ def main():
                        and s.name != "system")]
     if args.sources:
         sources = args.sources.split(",")
+    linux_points(tap)
+    if args.linux:
+        return tap.end()
     todo = list(cases(sources, args.full))
     for n in range(0, len(todo), AT_A_TIME):
         machines = Machines(tap, todo[n:n + AT_A_TIME])

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""VMs that run qtest/baremetal/timekeeper.elf, and what these say of the time."""
+"""VMs that tell the time, as qtest/baremetal/timekeeper.elf does, or Linux."""
 
 import calendar
 import threading
 import time
 from collections import namedtuple
 
+from lib import linux_guest
 from lib.emulator import Emulator, EmulatorError
-from lib.paths import BUILD
+from lib.lab import LINUX_GUEST
+from lib.paths import BUILD, OURS
 
 NONE = "none"       # the emulator without -clock
 
@@ -16,12 +18,15 @@ HPET_HZ = 100_000_000       # QEMU's
 TICK_HZ = 64                # the guest's periodic interrupts
 # Bounds on waiting; they only matter when something is broken.
 START_S = 60    # until QMP answers: 1 s in the lab
-LINE_S = 60     # until the guest's next line: 3 s for the first one, then 1/4 s
+LINE_S = 180    # until the next line: the first one in 3 s, Linux's in 12, then 1/4 s
 FOREVER_S = 86400
 
 # A line of the guest: its arrival, for how long the host has been asleep by then,
 # and what it says; times in seconds.
 Line = namedtuple("Line", "arrival asleep hpet date count shortest longest")
+
+# And of a Linux guest: its date, and its uptime.
+LinuxLine = namedtuple("LinuxLine", "arrival asleep date uptime")
 
 # The processor of VMs that are saved under KVM and loaded under TCG: one that
 # both have, without what KVM alone offers its guests.
@@ -71,6 +76,14 @@ def parse(arrival, text):
                 int(words[5]) / HPET_HZ)
 
 
+def parse_linux(arrival, text):
+    """A LinuxLine, or None for what is none."""
+    words = text.split()
+    if words[:2] != ["@", "time"] or len(words) != 4:
+        return None
+    return LinuxLine(arrival, asleep_s(), int(words[2]), float(words[3]))
+
+
 def arguments(source, accel, clock, cpu, driftfix, extra):
     return ["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
             "-accel", accel, "-cpu", cpu, "-m", "16", "-kernel", str(GUEST),
@@ -78,14 +91,18 @@ def arguments(source, accel, clock, cpu, driftfix, extra):
             *([] if source == NONE else ["-clock", source]), *extra]
 
 
-class Timekeeper(Emulator):
+def linux_arguments(source, clocksource):
+    return [*arguments(source, "kvm", "host", "host", "none", []), "-m", "128",
+            *linux_guest.kernel_args(LINUX_GUEST, append="tell clocksource="
+                                     + clocksource)]
+
+
+class Teller(Emulator):
     """A VM whose guest tells the time; all its lines are in seen."""
 
-    def __init__(self, binary, source=NONE, accel="tcg", clock="vm",
-                 cpu="qemu64", driftfix="none", extra=()):
-        super().__init__(str(binary), arguments(source, accel, clock, cpu,
-                                                driftfix, extra), serial=True)
-        self.seen = []
+    def __init__(self, binary, words, parse_line):
+        super().__init__(str(binary), words, serial=True)
+        self.seen, self.parse_line = [], parse_line
         self.more = threading.Condition()
         # A thread, so that a line is stamped when it comes.
         threading.Thread(target=self._listen, daemon=True).start()
@@ -94,7 +111,7 @@ class Timekeeper(Emulator):
     def _listen(self):
         try:
             while got := self.read_line(time.monotonic() + FOREVER_S):
-                line = parse(*got)
+                line = self.parse_line(*got)
                 if line:
                     with self.more:
                         self.seen.append(line)
@@ -115,6 +132,22 @@ class Timekeeper(Emulator):
 
     def next_lines(self, count):
         return self.lines_from(len(self.seen), count)
+
+
+class LinuxTeller(Teller):
+    """Its guest is Linux under KVM, in the lab."""
+
+    def __init__(self, source, clocksource):
+        super().__init__(OURS, linux_arguments(source, clocksource), parse_linux)
+
+
+class Timekeeper(Teller):
+    """Its guest is timekeeper.elf."""
+
+    def __init__(self, binary, source=NONE, accel="tcg", clock="vm",
+                 cpu="qemu64", driftfix="none", extra=()):
+        super().__init__(binary, arguments(source, accel, clock, cpu, driftfix,
+                                           extra), parse)
 
     def host_wall_s(self):
         """What the VM's host clock says is UTC, or None if it has none."""
