@@ -21,7 +21,7 @@ from lib.tap import Tap
 import periodic
 
 BENCH = ROOT / 'qtest/bench/bench.py'
-PARTS = ('reads', 'instructions', 'readings', 'periodic', 'idle', 'step',
+PARTS = ('reads', 'instructions', 'readings', 'periodic', 'idle', 'linux', 'step',
          'vms', 'accuracy')
 # Under two minutes on an idle machine; this one may be anything.
 QUICK_S = 900
@@ -72,7 +72,7 @@ def test_csv(quick):
 def test_both(quick):
     """Stock and ours, each of them in each part that compares."""
     _, folder = quick
-    for part in ('instructions', 'periodic', 'idle', 'step', 'vms'):
+    for part in ('instructions', 'periodic', 'idle', 'linux', 'step', 'vms'):
         names = {row['clock'] for row in rows(folder, part)}
         # valgrind takes its time: only without -clock.
         check({'stock', '(none)'} <= names and

@@ -37,7 +37,7 @@ class Bench:
 
     def __init__(self, args):
         self.quick, self.nested = args.quick, args.nested
-        self.qemu = args.qemu
+        self.qemu, self.accel = args.qemu, args.accel
         self.stock = Subject(STOCK, args.stock, None)
         self.ours = [Subject(name, args.qemu, None if name == NONE else name)
                      for name in args.sources]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The benchmark of the sources that this host lacks, in the lab.
+"""The benchmark of the sources that this host lacks, and that of KVM, in the lab.
 
 The lab is a Linux guest with /dev/rtc0 and /dev/hpet (qtest/lab/). It gets
 stock QEMU, Python and the benchmark besides, and runs the parts that need an
@@ -13,8 +13,9 @@ import time
 
 from common import fail, progress
 from lib.image import LAB_EMULATOR, PYTHON, Image, ImageError
-from lib.kernel import GetKernelError
-from lib.lab import Lab, LabError
+from lib.kernel import GetKernelError, kernel_folder
+from lib.lab import KVM_CPU, LINUX_GUEST, Lab, LabError
+from lib.linux_guest import make_initramfs
 from lib.paths import BUILD, ROOT
 from results import RESULT, from_text
 from step import LIBRARY, build_library
@@ -35,11 +36,12 @@ def add_bench(image, bench):
         image.add(build_library(bench, folder), BUILD / f'{LIBRARY}.so')
 
 
-def job(bench, names, parts):
+def job(bench, names, parts, *more):
     words = [PYTHON, '-B', ROOT / 'qtest/bench/bench.py', '--nested',
              '--qemu', LAB_EMULATOR, '--stock', bench.stock.qemu.resolve(),
-             '--sources', ','.join(['none', *names]), *parts]
+             '--sources', ','.join(['none', *names]), *parts, *more]
     return (f'export HOST_CLOCK_BUILD={shlex.quote(str(BUILD))}\n'
+            f'export XDG_CACHE_HOME={kernel_folder().parents[2]}\n'
             f'{shlex.join(map(str, words))} 2>&1\n')
 
 
@@ -57,10 +59,10 @@ def fetch(lines):
     return from_text(''.join(packed))
 
 
-def label(result):
+def label(result, what):
     result.part = f'{result.part}-lab'
-    result.title = f'{result.title}: hpet and rtc, nested in the lab'
-    result.about = ('Emulated twice over, in a guest that has these devices: '
+    result.title = f'{result.title}: {what}, nested in the lab'
+    result.about = ('Emulated twice over, in a guest that has what is measured: '
                     'to be compared with each other only. ' + result.about)
     for goal in result.goals:
         goal.text = f'nested: {goal.text}'
@@ -85,6 +87,28 @@ def run(bench, names, parts):
             GetKernelError) as error:
         fail(f'the lab: {error}')
     for result in results:
-        label(result)
+        label(result, 'hpet and rtc')
     progress(f'{", ".join(names)} in the lab: {time.monotonic() - began:.0f} s')
     return results
+
+
+def run_kvm(bench):
+    """The Result of idle Linux guests under KVM: stock, and ours with each source
+    that this host has, too."""
+    names = [subject.name for subject in bench.ours if subject.clock]
+    began = time.monotonic()
+    try:
+        with Image() as image:
+            image.add_build()
+            add_bench(image, bench)
+            image.add_kvm(kernel_folder())
+            image.add_kernel(kernel_folder())
+            make_initramfs(image.place(LINUX_GUEST))
+            with Lab(image, 'load_kvm\n' + job(bench, names, ['linux'], '--accel', 'kvm'),
+                     cpu=KVM_CPU) as lab:
+                result, = fetch(lab.lines(began + BOUND_S, SILENCE_S))
+    except (LabError, ImageError, subprocess.CalledProcessError,
+            GetKernelError) as error:
+        fail(f'the lab: {error}')
+    label(result, 'KVM')
+    return result

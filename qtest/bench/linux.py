@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an idle Linux guest costs: Debian's kernel, on pc and q35, HPET on and off.
+
+The guests of one machine are there at once, and are looked at over the same
+seconds. Under KVM it runs in the lab, if this host has no KVM that works.
+"""
+import itertools
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from common import fail, progress
+from idle import CPU_SLACK, CPU_SLACK_MS, SETTLE_S, SLACK, Sample, look
+from lib import linux_guest
+from lib.emulator import Emulator, EmulatorError
+from lib.lab import LINUX_GUEST
+from page import bars
+from results import Goal, Result, Table
+
+MACHINES = list(itertools.product(('pc', 'q35'), ('on', 'off')))
+# A kernel that is still at work after its init has started would be counted.
+QUIET_S = 5
+
+
+def start(bench, stack, subject, machine, initramfs):
+    board, hpet = machine
+    return stack.enter_context(Emulator(str(subject.qemu), [
+        '-no-user-config', '-nodefaults', '-display', 'none', '-no-reboot',
+        '-accel', bench.accel, *(['-cpu', 'host'] if bench.accel == 'kvm' else []),
+        '-m', '128', '-machine', f'{board},hpet={hpet}',
+        *linux_guest.kernel_args(initramfs, append='doze'),
+        *(['-clock', subject.clock] if subject.clock else [])], serial=True))
+
+
+def wait_idle(vm):
+    deadline = time.monotonic() + linux_guest.BOOT_S
+    while got := vm.read_line(deadline):
+        if '@ idle' in got[1]:
+            return
+    fail(f'the guest did not come up: {vm.stderr()}')
+
+
+def measure_machine(bench, machine, initramfs, seconds, windows):
+    """{(machine, subject): [Sample of each window]}"""
+    samples = {}
+    with ExitStack() as stack:
+        vms = {(machine, subject): start(bench, stack, subject, machine, initramfs)
+               for subject in bench.subjects}
+        for vm in vms.values():
+            wait_idle(vm)
+        time.sleep(SETTLE_S + QUIET_S)
+        for _ in range(windows):
+            before = look(vms)
+            time.sleep(seconds)
+            for key, (then, woke, cpu) in look(vms).items():
+                passed = then - before[key][0]
+                samples.setdefault(key, []).append(Sample(
+                    (woke - before[key][1]) / passed,
+                    (cpu - before[key][2]) / 1e6 / passed))
+    progress(f'linux: {" hpet=".join(machine)}, {len(vms)} guests')
+    return samples
+
+
+def measure(bench, seconds, windows):
+    samples = {}
+    with tempfile.TemporaryDirectory() as folder:
+        initramfs = Path(LINUX_GUEST)
+        if not initramfs.exists():
+            initramfs = Path(folder) / 'initramfs'
+            linux_guest.make_initramfs(initramfs)
+        for machine in MACHINES[:1] if bench.quick else MACHINES:
+            try:
+                samples.update(measure_machine(bench, machine, initramfs, seconds,
+                                               windows))
+            except EmulatorError as error:
+                fail(f'linux, {" hpet=".join(machine)}: {error}')
+    return samples
+
+
+def medians(some):
+    return (statistics.median(s.wakeups for s in some),
+            statistics.median(s.cpu_ms for s in some))
+
+
+def goals(bench, samples, seconds):
+    for machine in dict.fromkeys(machine for machine, _ in samples):
+        stock = medians(samples[machine, bench.stock])
+        what = f'{machine[0]}, hpet={machine[1]}'
+        for subject in bench.ours:
+            woke, cpu = medians(samples[machine, subject])
+            yield Goal(f'{what}, -clock {subject.name}: no more than stock, but 10 % '
+                       'and 3 wake-ups in all',
+                       f'{woke:.1f} and {cpu:.2f} ms a second, stock {stock[0]:.1f} '
+                       f'and {stock[1]:.2f}',
+                       woke <= stock[0] * CPU_SLACK + SLACK / seconds
+                       and cpu <= stock[1] * CPU_SLACK + CPU_SLACK_MS)
+
+
+def run(bench):
+    seconds, windows = bench.pick((3, 1), (15, 3), (10, 2))
+    samples = measure(bench, seconds, windows)
+    rows = [[machine[0], machine[1], subject.name,
+             *(f'{value:.2f}' for value in medians(some))]
+            for (machine, subject), some in samples.items()]
+    names = [subject.name for subject in bench.subjects]
+    machines = list(dict.fromkeys(machine for machine, _ in samples))
+    return Result(
+        'linux' if bench.accel == 'tcg' else f'linux-{bench.accel}',
+        f'an idle Linux guest, {bench.accel.upper()}',
+        "Debian's kernel, whose only process sleeps. Wake-ups are voluntary context "
+        'switches of all threads of the emulator, CPU is the time of them all.',
+        tables=[Table('a second', ['machine', 'HPET', '-clock', 'wake-ups', 'CPU ms'],
+                      rows, left=3)],
+        goals=list(goals(bench, samples, seconds)),
+        plots=[bars('Wake-ups a second', 'wake-ups a second',
+                    [' hpet='.join(machine) for machine in machines], names,
+                    [[[s.wakeups + 0.01 for s in samples[machine, subject]]
+                      for machine in machines] for subject in bench.subjects],
+                    log=True)],
+        header=('machine', 'hpet', 'clock', 'window', 'wakeups_per_s', 'cpu_ms_per_s'),
+        raw=[(*machine, subject.name, number + 1, f'{s.wakeups:.3f}',
+              f'{s.cpu_ms:.4f}')
+             for (machine, subject), some in samples.items()
+             for number, s in enumerate(some)])
