@@ -21,7 +21,7 @@ from results import Goal, Result, Table
 
 MACHINES = list(itertools.product(('pc', 'q35'), ('on', 'off')))
 # A kernel that is still at work after its init has started would be counted.
-QUIET_S = 5
+QUIET_S = 10
 
 
 def start(bench, stack, subject, machine, initramfs):
