@@ -27,6 +27,7 @@ static HostClockInfo *host_clock_info(HostClock *hc)
     info->generation = r.generation;
     info->alarm = g_strdup(hc->alarm_name);
     info->device = g_strdup(hc->device);
+    info->clock_name = g_strdup(hc->clock_name);
     info->has_method = hc->device;
     info->method = hc->method;
     QEMU_LOCK_GUARD(&hc->lock);
@@ -67,7 +68,8 @@ void hmp_info_host_clocks(Monitor *mon, const QDict *qdict)
                            " ns\n", info->generation, info->last_step_ns);
         }
         if (info->device) {
-            monitor_printf(mon, "    device %s, method %s\n", info->device,
+            monitor_printf(mon, "    device %s%s%s, method %s\n", info->device,
+                           info->clock_name ? " " : "", info->clock_name ?: "",
                            HostClockMethod_str(info->method));
         }
         if (info->message) {

@@ -39,10 +39,12 @@ struct HostClockSampledClass {
     /** @kind: what it should be, for messages, such as "an RTC" */
     const char *kind;
     /**
-     * @is_kind: can this be a device of that kind; asked before it is opened,
-     * which may do something to a tape or a watchdog
+     * @driver: its name in /proc/devices, if its number is not fixed
+     * @number: else its number; looked at before it is opened, which may do
+     * something to a tape or a watchdog
      */
-    bool (*is_kind)(const HostClockOsDevId *id);
+    const char *driver;
+    HostClockOsDevId number;
 
     /**
      * @sample: read the device once

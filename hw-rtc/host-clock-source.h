@@ -138,6 +138,7 @@ struct HostClock {
     /* For query-host-clocks; @method is how @device, if any, is read */
     const char *alarm_name;
     const char *device;
+    const char *clock_name;
     HostClockMethod method;
 
     /* Protects what follows; any thread. */

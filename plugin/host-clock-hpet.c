@@ -179,11 +179,6 @@ static int hpet_sample(HostClockSampled *s, HostClockSample *sample,
     return ret;
 }
 
-static bool hpet_is_kind(const HostClockOsDevId *id)
-{
-    return id->major == HPET_MAJOR && id->minor == HPET_MINOR;
-}
-
 static void hpet_class_init(ObjectClass *oc, HostClockClassData data)
 {
     HostClockClass *k = HOST_CLOCK_CLASS(oc);
@@ -193,7 +188,7 @@ static void hpet_class_init(ObjectClass *oc, HostClockClassData data)
     k->rating = 300;
     sk->default_device = "/dev/hpet";
     sk->kind = "an HPET";
-    sk->is_kind = hpet_is_kind;
+    sk->number = (HostClockOsDevId) { HPET_MAJOR, HPET_MINOR };
     sk->sample = hpet_sample;
     sk->interval_ns = 16 * NANOSECONDS_PER_SECOND;
     sk->alarm_rate = HPET_IRQFREQ;

@@ -143,16 +143,6 @@ static bool rtc_open(HostClock *hc, Error **errp)
     return HOST_CLOCK_CLASS(parent)->open(hc, errp);
 }
 
-/* Major numbers of RTCs are not fixed; a line is "MAJOR NAME". */
-static bool rtc_is_kind(const HostClockOsDevId *id)
-{
-    g_autofree char *line = g_strdup_printf("\n%3u rtc\n", id->major);
-    char text[4096];
-
-    return host_clock_os_read_file("/proc/devices", text, sizeof(text)) > 0 &&
-           strstr(text, line);
-}
-
 HOST_CLOCK_PROPERTY(HOST_CLOCK_RTC, utc, visit_type_OnOffAuto, (void))
 
 static void rtc_class_init(ObjectClass *oc, HostClockClassData data)
@@ -166,7 +156,7 @@ static void rtc_class_init(ObjectClass *oc, HostClockClassData data)
     k->pair = host_clock_sampled_pair;
     sk->default_device = "/dev/rtc0";
     sk->kind = "an RTC";
-    sk->is_kind = rtc_is_kind;
+    sk->driver = "rtc";
     sk->sample = rtc_sample;
     sk->tick_ns = SECOND_NS;
     sk->interval_ns = 4 * SECOND_NS;

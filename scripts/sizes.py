@@ -55,7 +55,9 @@ def measured():
     model_fixes = {path.name for path in ROOT.glob('patches/model-fixes/*.patch')}
     function, where = longest(product(), functions)
     file, name = longest(sources(), lambda path: [lines([path])])
-    yield 'lines of hw-rtc/ and plugin/', lines(product()), 4800, ''
+    ptp = ROOT / 'plugin/host-clock-ptp.c'
+    yield 'lines of hw-rtc/ and plugin/, but for ptp', lines(product()) - lines([ptp]), 4800, ''
+    yield 'lines of plugin/host-clock-ptp.c', lines([ptp]), 220, ''
     yield 'lines of the longest function there', function, 50, f' in {where}'
     yield "lines that host clocks add to QEMU's own files", added(groups - {*FIXES}), 1000, ''
     yield 'mails', len(mails), 40, ''

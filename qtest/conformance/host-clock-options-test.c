@@ -340,7 +340,7 @@ static char *default_type(const char *args)
     return type;
 }
 
-/* The first that opens: of hpet, rtc and unix, unix always does. */
+/* The first that opens: of those with a device and unix, unix always does. */
 static void test_list(void)
 {
     g_autofree char *list = NULL;
@@ -348,8 +348,8 @@ static void test_list(void)
     g_autofree char *second = NULL;
 
     for (const Source *s = host_clock_sources(); s->name; s++) {
-        if ((g_str_equal(s->name, "hpet") || g_str_equal(s->name, "rtc")) &&
-            s->missing && !list) {
+        if ((g_str_equal(s->name, "hpet") || g_str_equal(s->name, "ptp") ||
+             g_str_equal(s->name, "rtc")) && s->missing && !list) {
             list = g_strdup_printf("-clock %s,unix", s->name);
         }
     }

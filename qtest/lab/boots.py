@@ -72,6 +72,7 @@ class Boot:
     # For --full alone: what it shows is shown on the host, or elsewhere here.
     full: bool = False
     kvm: bool = False
+    igb: bool = False
     python: bool = False
     linux: bool = False     # a Linux guest of the lab
     # Words with which it has to fail.
@@ -81,6 +82,8 @@ class Boot:
         """What the programs need in the lab beside our build."""
         if self.kvm:
             image.add_kvm(kernel)
+        if self.igb:
+            image.add_igb(kernel)
         if self.python:
             image.add_python()
             image.add_scripts("lab")
@@ -101,7 +104,9 @@ class Boot:
             words = " ".join(program.command(full))
             lines.append(f"run {n} {program.bound_s} {words}")
         text = "\n".join(lines) + "\n"
-        return f"if load_kvm; then\n{text}fi\n" if self.kvm else text
+        for module in ["kvm"] * self.kvm + ["igb"] * self.igb:
+            text = f"if load_{module}; then\n{text}fi\n"
+        return text
 
 
 # What these want to see is another boot's hardware, and a driver that sets the
@@ -115,6 +120,9 @@ NOT_HERE = ("/(migrate/(stock|alarm-passed)|periodic/driftfix-slew"
             "|run/periodic)$")
 # The RTC does not follow when the host's clock is set.
 NOT_HERE_RTC = f"{NOT_HERE}|/rtc/[a-z]+/step/"
+
+# Nor does the PTP clock, which is where CLOCK_REALTIME is.
+NOT_HERE_PTP = f"{NOT_HERE}|/ptp/[a-z]+/step/"
 
 # The part of the contract in which the source of the time has a share. The rest
 # is the devices' own, and the same code on the host under five other sources.
@@ -154,6 +162,16 @@ BOOTS = [
     Boot("hpet-device", [
         Program(DEVICE, "/host-clock-device/hpet", 600, skips=OTHER_BOOT),
     ]),
+    # Two cards, so that there is a choice; far apart, for each has eight more
+    # functions at some distance.
+    Boot("ptp", [
+        Program(f"{UNIT}-ptp-device", bound_s=300),
+        Script("qtest/lab/ptp-cases.py", bound_s=600),
+    ], {"extra": ["-device", "igb", "-device", "igb,addr=8"]}, igb=True, python=True),
+    Boot("ptp-vm", [
+        Program(CONFORMANCE, "/host-clock/ptp", 900, skips=NOT_HERE_PTP,
+                short=OF_THE_SOURCE),
+    ], {"extra": ["-device", "igb"]}, igb=True),
     # The host's own tests may not set its clock.
     Boot("steps", [
         Program(CONFORMANCE, "/host-clock/unix/host/step", 120),

@@ -35,6 +35,10 @@ FIRMWARE_PATH = ["usr/share/qemu", "usr/share/seabios"]
 KVM_MODULES = ["virt/lib/irqbypass.ko", "arch/x86/kvm/kvm.ko",
                "drivers/crypto/ccp/ccp.ko", "arch/x86/kvm/kvm-amd.ko"]
 
+# The driver of a network card with a PTP clock, likewise
+IGB_MODULES = ["drivers/i2c/algos/i2c-algo-bit.ko", "drivers/dca/dca.ko",
+               "drivers/net/ethernet/intel/igb/igb.ko"]
+
 PYTHON = Path("/usr/bin/python3")
 # What is big there and of no use here.
 PYTHON_LEFT_OUT = {"test", "idlelib", "tkinter", "lib2to3", "ensurepip",
@@ -172,14 +176,20 @@ class Image:
     def add_kvm(self, kernel):
         """The modules that make KVM of the lab's processor; load_kvm loads
         them. kernel is the folder of the lab's kernel."""
-        for n, name in enumerate(KVM_MODULES):
+        self.add_modules(kernel, "kvm", KVM_MODULES)
+
+    def add_igb(self, kernel):
+        """The driver of the card that has a PTP clock; load_igb loads it."""
+        self.add_modules(kernel, "igb", IGB_MODULES)
+
+    def add_modules(self, kernel, folder, names):
+        for n, name in enumerate(names):
             module = kernel / "modules" / "kernel" / name
             if not module.exists():
-                raise ImageError(f"the lab's kernel has no {module.name}, so "
-                                 "there is no KVM in the lab: "
+                raise ImageError(f"the lab's kernel has no {module.name}: "
                                  f"remove {kernel}, and Debian's kernel, "
                                  "which has it, is fetched again")
-            self.add(module, f"/lib/kvm/{n}-{module.name}")
+            self.add(module, f"/lib/{folder}/{n}-{module.name}")
 
     def add_kernel(self, kernel):
         """The kernel, for guests of the lab, where kernel_folder() looks for it if

@@ -12,6 +12,10 @@
 
 #define MANUAL_ID "hc0"
 #define SCALED_ID "hc1"
+#define PTP_ID "p"
+
+/* What says which PTP clock it is, and what this keeps */
+#define PTP_PROPERTIES "HOST_CLOCK_PTP"
 
 const char *const setting_names[SET__MAX] = { "host", "rt", "vm" };
 
@@ -33,6 +37,9 @@ static Source parse_help_line(char *line)
     if (reason) {
         reason += strlen(mark);
         source.missing = g_strndup(reason, strcspn(reason, "]"));
+    }
+    if (g_str_equal(source.name, "ptp") && g_getenv(PTP_PROPERTIES)) {
+        source.missing = NULL;
     }
     return source;
 }
@@ -83,7 +90,8 @@ static bool has_crystal;
 
 void span_set_source(const char *source)
 {
-    has_crystal = g_str_equal(source, "hpet") || g_str_equal(source, "rtc");
+    has_crystal = g_str_equal(source, "hpet") || g_str_equal(source, "ptp") ||
+                  g_str_equal(source, "rtc");
 }
 
 /* @ns of the host's time, in the time of the source */
@@ -313,6 +321,11 @@ static char *clock_args(VM *vm)
     }
     if (g_str_equal(vm->source, "default")) {
         return g_strdup("");
+    }
+    if (g_str_equal(vm->source, "ptp")) {
+        return g_strdup_printf("-object host-clock-ptp,id=" PTP_ID ",%s "
+                               "-machine host-clock=" PTP_ID,
+                               g_getenv(PTP_PROPERTIES));
     }
     return g_strdup_printf("-clock %s", vm->source);
 }

@@ -14,6 +14,7 @@ CORE, VIEW = "hw/rtc/host-clock.c", "hw/rtc/host-clock-view.c"
 MACHINE, SCALED = "hw/rtc/host-clock-machine.c", "hw/rtc/host-clock-scaled.c"
 POSIX, SELECT = "hw/rtc/host-clock-posix.c", "hw/rtc/host-clock-select.c"
 SAMPLED, SAMPLER = "hw/rtc/host-clock-sampled.c", "hw/rtc/host-clock-sampler.c"
+SAMPLED_DEV, PTP = "hw/rtc/host-clock-sampled-dev.c", "hw/rtc/host-clock-ptp.c"
 MANUAL, RTC = "hw/rtc/host-clock-manual.c", "hw/rtc/mc146818rtc.c"
 HPET, TIMERS = "hw/timer/hpet.c", "system/cpu-timers.c"
 UNIT = "tests/unit/test-host-clock"
@@ -21,6 +22,7 @@ STEP_TEST, VIEW_TEST = UNIT + "-step", UNIT + "-view"
 CHOICE_TEST, NOTIFY_TEST, RATE_TEST = (
     UNIT + "-choice", UNIT + "-notify", UNIT + "-rate")
 SAMPLED_TEST, SAMPLED_RTC_TEST = UNIT + "-sampled", UNIT + "-sampled-rtc"
+PTP_TEST, PTP_FAULT_TEST = UNIT + "-sampled-ptp", UNIT + "-sampled-ptp-fault"
 THREADS_TEST, BASE_TEST = UNIT + "-threads", "tests/unit/test-cpu-clock-base"
 FAULT, CONFORM = "tests/qtest/host-clock-fault-test", "tests/qtest/host-clock-test"
 MANUAL_TEST = "tests/qtest/host-clock-manual-test"
@@ -163,6 +165,39 @@ MUTANTS = [
            "    end_ns",
            "    raw_ns = raw_now();\n    seqlock_write_begin(&s->lock);\n"
            "    end_ns", THREADS_TEST, "/host-clock/threads/sampler"),
+    Mutant("any-device-will-do", SAMPLED_DEV, "strstr(text, line) :", "true :",
+           PTP_FAULT_TEST, "/host-clock/ptp/open/refused"),
+    Mutant("ptp-realtime-set-before", PTP,
+           "MIN(raw_ns[0] - real_ns[0] - error_ns[0],",
+           "MAX(raw_ns[0] - real_ns[0] - error_ns[0],",
+           PTP_TEST, "/host-clock/ptp/reading/realtime-set"),
+    Mutant("ptp-realtime-set-after", PTP,
+           "MAX(raw_ns[0] - real_ns[0] + error_ns[0],",
+           "MIN(raw_ns[0] - real_ns[0] + error_ns[0],",
+           PTP_TEST, "/host-clock/ptp/reading/realtime-set"),
+    Mutant("ptp-raw-of-another", PTP,
+           "w->raw_ns[0] > w->raw_ns[1] ? -EBUSY : 0", "0",
+           PTP_TEST, "/host-clock/ptp/reading/time-namespace"),
+    Mutant("ptp-stamps-mixed-up", PTP, "&o.plain.ts[2 * i]",
+           "&o.plain.ts[2 * i + 1]",
+           PTP_TEST, "/host-clock/ptp/reading/goal"),
+    Mutant("ptp-widest-reading", PTP, "i == 0 || ns < best", "i == 0 || ns > best",
+           PTP_TEST, "/host-clock/ptp/reading/busy-host"),
+    Mutant("ptp-first-way-or-none", PTP, "s->method < HOST_CLOCK_METHOD_PLAIN",
+           "false", PTP_TEST, "/host-clock/ptp/reading/goal"),
+    Mutant("ptp-tai-is-utc", PTP, "return tai_s * SECOND_NS;", "return 0;",
+           PTP_TEST, "/host-clock/ptp/scale/tai"),
+    Mutant("ptp-tai-not-set", PTP, "tai_s <= 0", "tai_s < 0",
+           PTP_TEST, "/host-clock/ptp/scale/tai"),
+    Mutant("ptp-any-driver-says-utc", PTP,
+           "!g_regex_match_simple(SAY_UTC, name, 0, 0)", "false",
+           PTP_FAULT_TEST, "/host-clock/ptp/open/"),
+    Mutant("ptp-one-of-several", PTP, "i < 16 && !found", "i < 2 && !found",
+           PTP_FAULT_TEST, "/host-clock/ptp/open/several"),
+    Mutant("ptp-several-later", PTP, "(!s->is_acquired && !s->device",
+           "(!s->device", PTP_FAULT_TEST, "/host-clock/ptp/open/several"),
+    Mutant("ptp-before-1970", PTP, "(uint64_t)sample->ns[0]", "sample->ns[0]",
+           PTP_FAULT_TEST, "/host-clock/ptp/"),
     # The models, on an emulator
     Mutant("divider-on-wall-time", RTC,
            "if (host_clock_view_type(s->view) != HOST_CLOCK_VIEW_TYPE_HOST ||",

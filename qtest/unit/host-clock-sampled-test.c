@@ -71,10 +71,10 @@ void check_refused(const char *name, const char *prop, const char *value,
 
 static int64_t true_ns(Clock *c)
 {
-    return (c->is_rtc ? sim_rtc_ns() : sim_hpet_ns()) - c->epoch_ns;
+    return (c->wall_ns ? c->wall_ns() : sim_hpet_ns()) - c->epoch_ns;
 }
 
-/* The RTC's wall time is its own; the HPET has none. */
+/* The HPET has no wall time of its own. */
 int64_t said_ns(Clock *c, int64_t *error_ns)
 {
     HostClockReading r;
@@ -85,7 +85,7 @@ int64_t said_ns(Clock *c, int64_t *error_ns)
     if (error_ns) {
         *error_ns = r.error_ns;
     }
-    return c->is_rtc ? r.wall_ns : r.mono_ns;
+    return c->wall_ns ? r.wall_ns : r.mono_ns;
 }
 
 int64_t check(Clock *c)
@@ -105,8 +105,9 @@ Clock clock_of(HostClock *hc)
     Clock c = { .hc = hc };
 
     g_assert_nonnull(hc);
-    c.is_rtc = g_str_equal(host_clock_name(hc), "rtc");
-    if (!c.is_rtc) {
+    c.wall_ns = g_str_equal(host_clock_name(hc), "rtc") ? sim_rtc_ns :
+                g_str_equal(host_clock_name(hc), "ptp") ? sim_ptp_ns : NULL;
+    if (!c.wall_ns) {
         int64_t before_ns = sim_hpet_ns(), error_ns;
         int64_t ns = said_ns(&c, &error_ns);
 
@@ -119,6 +120,23 @@ Clock clock_of(HostClock *hc)
 Clock open_clock(const char *name)
 {
     return clock_of(open_object(name, NULL));
+}
+
+void reset_ptp(void)
+{
+    reset();
+    sim_ptp.missing = false;
+}
+
+void ptp_has_only(HostClockMethod way)
+{
+    sim_ptp.precise_errno = way > HOST_CLOCK_METHOD_PRECISE ? EOPNOTSUPP : 0;
+    sim_ptp.extended_errno = way > HOST_CLOCK_METHOD_EXTENDED ? EOPNOTSUPP : 0;
+}
+
+Clock open_ptp(void)
+{
+    return clock_of(open_object("ptp", "time-scale", "utc", NULL));
 }
 
 void close_clock(Clock *c)

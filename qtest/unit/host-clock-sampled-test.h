@@ -25,7 +25,8 @@
 /* The time of the device when its clock was opened, less what the clock said */
 typedef struct Clock {
     HostClock *hc;
-    bool is_rtc;
+    /* Its wall time, if it has one of its own */
+    int64_t (*wall_ns)(void);
     int64_t epoch_ns;
     int64_t epoch_error_ns;
     int64_t last_ns;
@@ -33,6 +34,11 @@ typedef struct Clock {
 
 /* A new simulated host */
 void reset(void);
+
+/* The same, with a PTP clock; it can be read in this way, and the worse ones */
+void reset_ptp(void);
+void ptp_has_only(HostClockMethod way);
+Clock open_ptp(void);
 
 /* An object with these properties, NULL at the end; NULL if that fails */
 HostClock *open_object(const char *name, const char *first, ...);

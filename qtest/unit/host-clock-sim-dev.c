@@ -24,7 +24,9 @@
 #define RTC_MAJOR   254
 #define SEC         NANOSECONDS_PER_SECOND
 
-typedef enum Kind { KIND_NONE, KIND_HPET, KIND_RTC, KIND_NULL } Kind;
+typedef enum Kind {
+    KIND_NONE, KIND_HPET, KIND_RTC, KIND_PTP, KIND_NULL
+} Kind;
 
 typedef struct File {
     Kind kind;
@@ -52,29 +54,16 @@ static int64_t held_ns;
 static unsigned reads;
 static unsigned interrupts;
 
-/* The time of a device that is fast by ppm: whole ns, and millionths of one */
-typedef struct Count {
-    int64_t ns;
-    int64_t millionths;
-} Count;
-
-static Count hpet_time, rtc_time;
+static SimCount hpet_time, rtc_time;
 static uint64_t hpet_base;
-
-static void count(Count *c, int64_t ns, int ppm)
-{
-    int64_t extra = c->millionths + ns % SEC * ppm;
-
-    c->ns += ns + ns / SEC * ppm * 1000 + extra / 1000000;
-    c->millionths = extra % 1000000;
-}
 
 void sim_dev_pass(int64_t ns)
 {
     if (!sim_hpet.stopped) {
-        count(&hpet_time, ns, sim_hpet.ppm);
+        sim_count(&hpet_time, ns, sim_hpet.ppm);
     }
-    count(&rtc_time, ns, sim_rtc.ppm);
+    sim_count(&rtc_time, ns, sim_rtc.ppm);
+    sim_ptp_pass(ns);
 }
 
 int64_t sim_hpet_ns(void)
@@ -90,12 +79,12 @@ int64_t sim_rtc_ns(void)
 void sim_hpet_set(uint64_t value)
 {
     hpet_base = value;
-    hpet_time = (Count) { 0 };
+    hpet_time = (SimCount) { 0 };
 }
 
 void sim_rtc_set(int64_t ns)
 {
-    rtc_time = (Count) { .ns = ns };
+    rtc_time = (SimCount) { .ns = ns };
 }
 
 int sim_dev_maps(void)
@@ -157,6 +146,7 @@ void sim_dev_reset(void)
     sim_rtc = (SimRtc) { .read_ns = 40 * SCALE_US };
     sim_hpet_set(12345678);
     sim_rtc_set(sim_real_ns() + 123456789);
+    sim_ptp_reset();
 }
 
 /* Files */
@@ -168,6 +158,9 @@ static Kind path_kind(const char *path)
     }
     if (g_str_equal(path, "/dev/rtc0") && !sim_rtc.missing && !sim_rtc.gone) {
         return KIND_RTC;
+    }
+    if (sim_ptp_path(path)) {
+        return KIND_PTP;
     }
     return g_str_equal(path, "/dev/null") ? KIND_NULL : KIND_NONE;
 }
@@ -190,7 +183,8 @@ static int may_open(Kind kind)
         return sim_rtc.open_errno ?:
                sim_rtc.busy || count_files(kind) ? EBUSY : 0;
     }
-    return kind == KIND_NULL ? 0 : ENOENT;
+    return kind == KIND_PTP ? sim_ptp.open_errno :
+           kind == KIND_NULL ? 0 : ENOENT;
 }
 
 int host_clock_os_dev_open(const char *path, Error **errp)
@@ -214,7 +208,7 @@ int host_clock_os_dev_open(const char *path, Error **errp)
     g_assert_not_reached();
 }
 
-/* "hpet" and "rtc0" are names of descriptors that somebody opened for us. */
+/* "hpet", "rtc0", "ptp0": names of descriptors that somebody opened for us */
 int host_clock_os_dev_fd_param(const char *fdname, Error **errp)
 {
     g_autofree char *path = g_strdup_printf("/dev/%s", fdname);
@@ -258,6 +252,9 @@ int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
     case KIND_RTC:
         *id = (HostClockOsDevId) { RTC_MAJOR, 0 };
         return 0;
+    case KIND_PTP:
+        *id = (HostClockOsDevId) { SIM_PTP_MAJOR, 0 };
+        return 0;
     case KIND_NULL:
         *id = (HostClockOsDevId) { 1, 3 };
         return 0;
@@ -289,8 +286,8 @@ ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
     int ret;
 
     if (g_str_equal(path, "/proc/devices")) {
-        return snprintf(buf, size, "Character devices:\n  1 mem\n%3d rtc\n",
-                        RTC_MAJOR);
+        return snprintf(buf, size, "Character devices:\n  1 mem\n%3d ptp\n"
+                        "%3d rtc\n", SIM_PTP_MAJOR, RTC_MAJOR);
     }
     if (g_str_equal(path, "/etc/adjtime") && sim_rtc.adjtime) {
         return g_strlcpy(buf, sim_rtc.adjtime, size);
@@ -300,7 +297,7 @@ ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
         ret = rtc_read_seconds(&seconds);
         return ret < 0 ? ret : snprintf(buf, size, "%" PRId64 "\n", seconds);
     }
-    return -ENOENT;
+    return sim_ptp_read_file(path, buf, size);
 }
 
 /* Registers */
@@ -426,6 +423,7 @@ int host_clock_os_dev_ioctl(int fd, unsigned long request, void *arg)
 {
     return files[fd].kind == KIND_HPET ? hpet_ioctl(&files[fd], request, arg) :
            files[fd].kind == KIND_RTC ? rtc_ioctl(&files[fd], request, arg) :
+           files[fd].kind == KIND_PTP ? sim_ptp_ioctl(request, arg) :
            -ENOTTY;
 }
 

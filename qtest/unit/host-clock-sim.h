@@ -98,7 +98,7 @@ int64_t sim_virtual_ns(void);
 
 /*
  * The devices, in host-clock-sim-dev.c.  A test changes these to its liking;
- * sim_reset() makes both present and in order.
+ * sim_reset() makes the first two present and in order.
  */
 typedef struct SimHpet {
     bool missing;
@@ -137,15 +137,39 @@ typedef struct SimRtc {
     const char *adjtime;    /* what /etc/adjtime holds, or NULL */
 } SimRtc;
 
+/* /dev/ptp0, in host-clock-sim-ptp.c */
+typedef struct SimPtp {
+    bool missing;
+    bool gone;              /* and its number may have been given to another */
+    bool another;           /* there is /dev/ptp3, too */
+    int open_errno;
+    /* The three ioctls fail so. */
+    int precise_errno;
+    int extended_errno;
+    int plain_errno;
+    const char *clock_name;
+    int tai_offset_s;
+    int ppm;
+    bool stopped;
+    bool hostile;           /* it says anything */
+    int64_t read_ns;        /* what reading it costs */
+    int64_t away_ns;        /* by how much more, now and then */
+    int64_t other_raw_ns;   /* the kernel's RAW less that of this process */
+    int64_t set_real_ns;    /* REALTIME is set while it is read */
+} SimPtp;
+
 extern SimHpet sim_hpet;
 extern SimRtc sim_rtc;
+extern SimPtp sim_ptp;
 
 /* The devices' true time, in ns; the HPET's from when it was last set */
 int64_t sim_hpet_ns(void);
 int64_t sim_rtc_ns(void);
+int64_t sim_ptp_ns(void);
 /* Somebody sets them. */
 void sim_hpet_set(uint64_t count);
 void sim_rtc_set(int64_t ns);
+void sim_ptp_set(int64_t ns);
 
 /* Files that are open, and mappings that exist */
 int sim_dev_files(void);
@@ -157,11 +181,26 @@ int64_t sim_dev_held_ns(void);
 unsigned sim_dev_reads(void);
 unsigned sim_dev_interrupts(void);
 
-/* Between host-clock-sim.c and host-clock-sim-dev.c */
+/* Between host-clock-sim.c, host-clock-sim-dev.c and host-clock-sim-ptp.c */
 void sim_dev_reset(void);
 void sim_dev_pass(int64_t ns);
 int64_t sim_dev_remaining(void);
 void sim_dev_event(void);
+
+#define SIM_PTP_MAJOR   249
+
+/* The time of a device that is fast by ppm: whole ns, and millionths of one */
+typedef struct SimCount {
+    int64_t ns;
+    int64_t millionths;
+} SimCount;
+
+void sim_count(SimCount *c, int64_t ns, int ppm);
+void sim_ptp_reset(void);
+void sim_ptp_pass(int64_t ns);
+bool sim_ptp_path(const char *path);
+ssize_t sim_ptp_read_file(const char *path, char *buf, size_t size);
+int sim_ptp_ioctl(unsigned long request, void *arg);
 
 /* An object of a type, completed; NULL if that fails, with the error freed */
 Object *sim_object_new(const char *type, const char *id);

@@ -10,7 +10,9 @@
 
 const Source *next_source(const Source *last)
 {
-    static const char *const others[] = { "system", "hpet", "rtc", NULL };
+    static const char *const others[] = {
+        "system", "hpet", "ptp", "rtc", NULL
+    };
     const Source *s = last ? last + 1 : host_clock_sources();
 
     while (s->name && g_strv_contains(others, s->name)) {
