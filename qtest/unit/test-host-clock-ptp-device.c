@@ -28,6 +28,9 @@
 #define GOAL_NS     (2 * US)
 #define LOOKS       200
 
+/* Of accel/ nothing is linked. */
+bool kvm_allowed;
+
 static int phc = -1;
 
 /* There is no monitor, and no fd=. */
