@@ -22,8 +22,9 @@ WEEK = 7
 YEAR = 366          # with a 29 February in it
 START = "2027-07-01T13:00:00"
 ALARM = timedelta(hours=12, minutes=34, seconds=56)
+DAY = timedelta(days=1)
 # An alarm is served before the hour is over where time waits for that; else it is
-# late by what the machine has to do besides, times the rate.
+# late by what the machine has to do besides, times the rate, and after a day lost.
 LATE = timedelta(hours=1)
 
 # Bounds on waiting; they only matter when something is broken.
@@ -97,13 +98,15 @@ class Year(Emulator):
                         int(words[2]), int(words[3]))
 
 
-def error_of(alarm, day, number, late):
-    """What is wrong with the alarm that this day should have; or None"""
-    if alarm.date.date() != day:
-        return f"{alarm.date} in place of {day}"
-    if late < timedelta():
-        return f"{alarm.date} is early"
-    if alarm.weekday != day.isoweekday() % 7 + 1:
+def first_due(alarm):
+    return datetime.combine((alarm.date - ALARM).date(), datetime.min.time()) + ALARM
+
+
+def error_of(alarm, number, late):
+    """What is wrong with an alarm that came so late after it was due; or None"""
+    if not timedelta() <= late < DAY:
+        return f"{alarm.date}, for one that is due at {alarm.date - late}"
+    if alarm.weekday != alarm.date.isoweekday() % 7 + 1:
         return f"{alarm.date}: day {alarm.weekday} of the week"
     if alarm.count != number:
         return f"{alarm.date}: {alarm.count} interrupts in place of {number}"
@@ -112,19 +115,19 @@ def error_of(alarm, day, number, late):
 
 def run(binary, days, advance):
     """(what is wrong or None, the latest alarm's lateness in guest seconds)"""
-    number, day, latest = 0, None, timedelta()
+    number, due, latest = 0, None, timedelta()
     with Year(binary, on_manual() if advance else in_real_time(), advance) as vm:
         vm.wait_ready()
         try:
             for number, alarm in enumerate(vm.alarms(days), 1):
-                day = day + timedelta(days=1) if day else alarm.date.date()
-                late = alarm.date - datetime.combine(day, datetime.min.time()) - ALARM
-                wrong = error_of(alarm, day, number, late)
+                due = due + DAY if due else first_due(alarm)
+                late = alarm.date - due
+                wrong = error_of(alarm, number, late)
                 if wrong:
                     return f"alarm {number} of {days}: {wrong}", None
                 latest = max(latest, late)
         except EmulatorError as e:
-            return f"after alarm {number} of {days}, of {day}: {e}", None
+            return f"after alarm {number} of {days}, of {due}: {e}", None
     if advance and latest > LATE:
         return f"an alarm is {latest} late", None
     return None, latest.total_seconds()
