@@ -21,10 +21,8 @@ int host_clock_os_dev_open(const char *path, Error **errp);
  */
 int host_clock_os_dev_fd_param(const char *fdname, Error **errp);
 
-/* Make a descriptor ours: non-blocking and close-on-exec */
+/* Make a descriptor ours, non-blocking and close-on-exec; close one of ours */
 void host_clock_os_dev_own_fd(int fd);
-
-/* Close a descriptor of ours, which is not watched any more */
 void host_clock_os_dev_close(int fd);
 
 /* ioctl(2) with a pointer or a number, and read(2) */
@@ -34,11 +32,9 @@ ssize_t host_clock_os_dev_read(int fd, void *buf, size_t len);
 /* Have @cb called from the main loop when @fd is readable; NULL ends it */
 void host_clock_os_dev_watch(int fd, void (*cb)(void *opaque), void *opaque);
 
-/* Map a device's registers for reading */
+/* Map a device's registers, and read one; on a host of 32 bits in halves */
 int host_clock_os_dev_map(int fd, size_t len, const void **regs);
 void host_clock_os_dev_unmap(const void *regs, size_t len);
-
-/* Read a register; at once, but on a host of 32 bits in halves */
 uint64_t host_clock_os_dev_load64(const void *regs, size_t offset);
 
 typedef struct HostClockOsDevId {

@@ -9,7 +9,7 @@ from tree import ROOT
 
 # What goes beyond the host clocks: fixes of QEMU, counted by themselves.
 FIXES = 'fixes', 'model-fixes'
-CODE = re.compile(r'^( *)\.\. code-block::.*\n(?:\1 +.*\n|\n)*', re.M)
+CODE = re.compile(r'^( *)(?:\.\. code-block::.*|(?!\.\. ).*::)\n(?:\1 +.*\n|\n)*', re.M)
 FUNCTION = re.compile(r'^\{\n(.*?)^\}', re.M | re.S)
 
 

@@ -12,9 +12,7 @@
 
 #define MANUAL_ID "hc0"
 #define SCALED_ID "hc1"
-#define PTP_ID "p"
-
-/* What says which PTP clock it is, and what this keeps */
+/* In the environment: which PTP clock it is, and what this keeps */
 #define PTP_PROPERTIES "HOST_CLOCK_PTP"
 
 const char *const setting_names[SET__MAX] = { "host", "rt", "vm" };
@@ -31,15 +29,12 @@ static Source parse_help_line(char *line)
 {
     static const char mark[] = " [not available: ";
     char *reason = g_strstr_len(line, -1, mark);
-    size_t len = strcspn(line, " ");
-    Source source = { .name = g_strndup(line, len) };
+    Source source = { .name = g_strndup(line, strcspn(line, " ")) };
+    bool is_given = g_str_equal(source.name, "ptp") && g_getenv(PTP_PROPERTIES);
 
-    if (reason) {
+    if (reason && !is_given) {
         reason += strlen(mark);
         source.missing = g_strndup(reason, strcspn(reason, "]"));
-    }
-    if (g_str_equal(source.name, "ptp") && g_getenv(PTP_PROPERTIES)) {
-        source.missing = NULL;
     }
     return source;
 }
@@ -323,9 +318,8 @@ static char *clock_args(VM *vm)
         return g_strdup("");
     }
     if (g_str_equal(vm->source, "ptp")) {
-        return g_strdup_printf("-object host-clock-ptp,id=" PTP_ID ",%s "
-                               "-machine host-clock=" PTP_ID,
-                               g_getenv(PTP_PROPERTIES));
+        return g_strdup_printf("-object host-clock-ptp,id=p,%s -machine "
+                               "host-clock=p", g_getenv(PTP_PROPERTIES));
     }
     return g_strdup_printf("-clock %s", vm->source);
 }
