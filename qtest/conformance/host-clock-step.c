@@ -6,9 +6,10 @@
  * A step moves the date under clock=host, once, and nothing else: not the
  * divider chain, not the HPET.  Under the other settings it does nothing.
  *
- * The manual clock steps when told, and what is made of it.  To step any other means to set the clock
- * of this host, which a test does only where it has been allowed to: in a guest
- * of its own, with HOST_CLOCK_TEST_SETS_TIME in the environment.
+ * The manual clock steps when told, and so does what is made of it.  To step
+ * any other means to set the clock of this host, which a test does only where
+ * it has been allowed to: in a guest of its own, with
+ * HOST_CLOCK_TEST_SETS_TIME in the environment.
  */
 
 #include "qemu/osdep.h"

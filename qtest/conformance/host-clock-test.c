@@ -9,8 +9,9 @@
  * the test's own clock and models, never from what the emulator says.
  *
  * The manual clock, "scaled", which is one at 3/2 here, and qtest's clock where
- * the source is "system", move only when told, and then everything is exact.  Otherwise each test waits for a
- * bounded time and compares with the host's clock.
+ * the source is "system", move only when told, and then everything is exact.
+ * Otherwise each test waits for a bounded time and compares with the host's
+ * clock.
  */
 
 #include "qemu/osdep.h"

@@ -146,7 +146,7 @@ int64_t vm_note_pass(VM *vm, int64_t ns);
 
 /* Let at least @ns pass, in running and in stopped VMs. */
 void vm_pass(VM *vm, int64_t ns);
-/* Less than @ns, up to the last instant before: a ns less, or two of "scaled" */
+/* Less, up to the last instant before: a ns less, or two of "scaled" */
 void vm_pass_short_of(VM *vm, int64_t ns);
 /* Let time pass until vm_rtc_now() is @ns, or at least that. */
 void vm_pass_until(VM *vm, int64_t ns);

@@ -299,7 +299,7 @@ static void check_ticks(const Ticks *t)
     g_assert_cmpint(t->n + t->merged, >=, periods - 1);
 }
 
-/* @prefix: of the clocks' IDs; @span_ns: VM time between two switches at most */
+/* @prefix: of the IDs; @span_ns: VM time from switch to switch, at most */
 static void check_load(Setting setting, const char *prefix, int64_t span_ns)
 {
     g_autofree char *args = clock_args();
