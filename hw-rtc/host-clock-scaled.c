@@ -111,8 +111,9 @@ static void scaled_pair(HostClock *hc, HostClockReading *r)
         seq = seqlock_read_begin(&s->lock);
         host_clock_read_pair(hc->parent, &parent);
         r->mono_ns = line_at(&s->line, parent.mono_ns, &rest);
-        r->error_ns = muldiv64_round_up(parent.error_ns, s->line.num,
-                                        s->line.den);
+        r->error_ns = muldiv64_round_up(parent.error_ns,
+                                        qatomic_read(&s->line.num),
+                                        qatomic_read(&s->line.den));
         r->error_ns = MAX(r->error_ns, parent.error_ns);
     } while (seqlock_read_retry(&s->lock, seq));
     /* Steps of the parent's wall time, and what it drifts, as they are there */
@@ -132,10 +133,10 @@ static int64_t scaled_parent_delta_ns(HostClock *hc, int64_t delta_ns)
         return delta_ns;
     }
     line_at(l, parent_ns, &rest);
-    mulu64(&low, &high, delta_ns, l->den);
+    mulu64(&low, &high, delta_ns, qatomic_read(&l->den));
     high -= low < rest;
     low -= rest;
-    if (divu128(&low, &high, l->num)) {
+    if (divu128(&low, &high, qatomic_read(&l->num))) {
         low++;
     }
     return high || low > INT64_MAX ? INT64_MAX : low;
