@@ -25,10 +25,9 @@ int host_clock_os_dev_fd_param(const char *fdname, Error **errp);
 void host_clock_os_dev_own_fd(int fd);
 void host_clock_os_dev_close(int fd);
 
-/* ioctl(2) with a pointer or a number, and read(2) */
+/* ioctl(2) with a pointer or a number, read(2) */
 int host_clock_os_dev_ioctl(int fd, unsigned long request, void *arg);
 ssize_t host_clock_os_dev_read(int fd, void *buf, size_t len);
-
 /* Have @cb called from the main loop when @fd is readable; NULL ends it */
 void host_clock_os_dev_watch(int fd, void (*cb)(void *opaque), void *opaque);
 

@@ -145,7 +145,8 @@ static int64_t note_wall_offset(HostClock *hc, bool announced)
 
         tolerance_ns += STEP_MIN_NS + elapsed_ns / 1000000 * SLEW_MAX_PPM;
     }
-    stepped = change_ns > tolerance_ns || change_ns < -tolerance_ns;
+    stepped = hc->state != HOST_CLOCK_STATE_ACQUIRING &&
+              (change_ns > tolerance_ns || change_ns < -tolerance_ns);
     if (!stepped && !announced && !root->ops->pair) {
         /* The host may yet announce it, so what is known stays. */
         return 0;
@@ -178,8 +179,7 @@ static void forget_steps(HostClock *hc)
 void host_clock_check_step(HostClock *hc, bool announced)
 {
     /* What the guest sees of a step must be recorded, so there is none. */
-    int64_t step_ns = replay_mode == REPLAY_MODE_NONE &&
-                      hc->state != HOST_CLOCK_STATE_ACQUIRING ?
+    int64_t step_ns = replay_mode == REPLAY_MODE_NONE ?
                       note_wall_offset(hc, announced) : 0;
 
     if (step_ns) {
@@ -334,8 +334,10 @@ void host_clock_deliver_events(HostClock *hc)
         reason = hc->step_reason;
     }
     if (step_ns) {
-        qapi_event_send_host_clock_step(host_clock_id(hc), step_ns,
-                                        generation, reason);
+        if (host_clock_id(hc) || hc == host_clock_machine()) {
+            qapi_event_send_host_clock_step(host_clock_id(hc), step_ns,
+                                            generation, reason);
+        }
         if (hc == host_clock_machine()) {
             host_clock_views_stepped(step_ns);
         }

@@ -10,6 +10,15 @@
 
 /* Host clocks */
 
+static bool is_acquiring(Process *p, const char *id)
+{
+    QDict *clock = process_clock(p, id);
+    bool is = clock && g_str_equal(qdict_get_str(clock, "state"), "acquiring");
+
+    qobject_unref(clock);
+    return is;
+}
+
 char *process_add_clock(Process *p, const char *source, const char *id,
                         const char *props)
 {
@@ -24,6 +33,10 @@ char *process_add_clock(Process *p, const char *source, const char *id,
         return g_strdup("no answer");
     }
     qobject_unref(result);
+    /* Its device is waited for in the background, for ten of its ticks. */
+    for (int i = 0; i < 120 && !error && is_acquiring(p, id); i++) {
+        sleep_ns(100 * MS);
+    }
     return error;
 }
 

@@ -103,7 +103,7 @@ int64_t process_qtest_value(Process *p, const char *fmt, ...)
 bool process_give_fd(Process *p, const char *name, int fd);
 
 /**
- * process_add_clock: object-add of a host clock
+ * process_add_clock: object-add of a host clock, and wait until it runs
  * @source: name of the source
  * @id: id of the object
  * @props: JSON of more properties, such as "'device': '/dev/null'", or ""
