@@ -94,13 +94,19 @@ def suite_and_program(entry):
     return suite.split(':')[-1], program
 
 
+def named(entry, wanted):
+    """Names of the points with this result."""
+    return [name for result, name, _ in tap_points(entry.get('stdout') or '')
+            if result == wanted]
+
+
 def selection(entry):
     """Arguments that choose what failed; none: all of the program, as one that can
     choose nothing, or did not come to its end."""
     suite, program = suite_and_program(entry)
     out = entry.get('stdout') or ''
     points, plan = list(tap_points(out)), PLAN.search(out)
-    failed = [name for result, name, _ in points if result == 'failed']
+    failed = named(entry, 'failed')
     if not plan or int(plan[1]) != len(points):
         return []
     if not program.endswith('.py') and all(name.startswith('/') for name in failed):
@@ -124,8 +130,12 @@ def count_both(entry, second):
     program = suite_and_program(entry)[1]
     said = [note for note in said if note.startswith('failed')]
     if selection(entry):
-        counts['passed'] += counts['failed'] - later['failed']
-        counts['failed'] = later['failed']
+        passed = named(second, 'passed')
+        failed = max(sum(name not in passed for name in named(entry, 'failed')), later['failed'])
+        counts['passed'] += counts['failed'] - failed
+        counts['failed'] = failed
+        if failed and not said:
+            said = [f'failed: {program}: what failed did not run']
     else:
         counts = later
     return counts, [note.replace('failed:', 'failed at first:', 1) for note in notes] + [

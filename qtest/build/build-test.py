@@ -214,6 +214,14 @@ def test_count_again(project):
     assert (last, status) == ('2 passed, 1 failed', 1), said
 
 
+def test_count_again_without_an_answer(project):
+    """What failed has to pass: to run nothing, or to skip it, is no answer."""
+    for out in ('1..0\n', '1..2\nok 1 /b # SKIP why\nok 2 /c # SKIP why\n', '1..1\nok 1 /x\n'):
+        last, status, said = closing_line(project, FAILED, again=[('OK', out)])
+        assert (last, status) == ('1 passed, 2 failed', 1), said
+        assert 'ran by itself' not in said, said
+
+
 def test_count_again_after_a_crash(project):
     last, status, said = closing_line(project, ('ERROR', '1..3\nok 1 /a\n'),
                                       again=[('OK', '1..2\nok 1 /a\nok 2 /b\n')])
