@@ -52,22 +52,28 @@ def look(vms):
                   cpu_ns(vm.process.pid)) for key, vm in vms.items()}
 
 
+def sample_windows(vms, seconds, windows):
+    """{key: [Sample of each window]} of these VMs, all over the same seconds"""
+    samples = {}
+    for _ in range(windows):
+        before = look(vms)
+        time.sleep(seconds)
+        for key, (then, woke, cpu) in look(vms).items():
+            passed = then - before[key][0]
+            samples.setdefault(key, []).append(Sample(
+                (woke - before[key][1]) / passed,
+                (cpu - before[key][2]) / 1e6 / passed))
+    return samples
+
+
 def measure(bench, seconds, windows):
     """{(subject, mode): [Sample of each window]}"""
-    samples = {}
     with ExitStack() as stack:
         vms = {(subject, mode): start(bench, stack, subject, mode)
                for mode in MODES for subject in bench.subjects}
         wait_ready(vms)
         time.sleep(SETTLE_S)
-        for _ in range(windows):
-            before = look(vms)
-            time.sleep(seconds)
-            for key, (then, woke, cpu) in look(vms).items():
-                passed = then - before[key][0]
-                samples.setdefault(key, []).append(Sample(
-                    (woke - before[key][1]) / passed,
-                    (cpu - before[key][2]) / 1e6 / passed))
+        samples = sample_windows(vms, seconds, windows)
     progress(f'idle: {len(vms)} guests, {windows} times {seconds} s')
     return samples
 

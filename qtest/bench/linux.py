@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from common import fail, progress
-from idle import CPU_SLACK, CPU_SLACK_MS, SETTLE_S, SLACK, Sample, look
+from idle import CPU_SLACK, CPU_SLACK_MS, SETTLE_S, SLACK, sample_windows
 from lib import linux_guest
 from lib.emulator import Emulator, EmulatorError
 from lib.lab import LINUX_GUEST
@@ -44,21 +44,13 @@ def wait_idle(vm):
 
 def measure_machine(bench, machine, initramfs, seconds, windows):
     """{(machine, subject): [Sample of each window]}"""
-    samples = {}
     with ExitStack() as stack:
         vms = {(machine, subject): start(bench, stack, subject, machine, initramfs)
                for subject in bench.subjects}
         for vm in vms.values():
             wait_idle(vm)
         time.sleep(SETTLE_S + QUIET_S)
-        for _ in range(windows):
-            before = look(vms)
-            time.sleep(seconds)
-            for key, (then, woke, cpu) in look(vms).items():
-                passed = then - before[key][0]
-                samples.setdefault(key, []).append(Sample(
-                    (woke - before[key][1]) / passed,
-                    (cpu - before[key][2]) / 1e6 / passed))
+        samples = sample_windows(vms, seconds, windows)
     progress(f'linux: {" hpet=".join(machine)}, {len(vms)} guests')
     return samples
 

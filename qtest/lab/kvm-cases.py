@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from lib import kvm
 from lib.emulator import Emulator
 from lib.paths import BUILD, OURS, STOCK
-from lib.sources import list_sources
+from lib.sources import list_running
 from lib.tap import Tap
 from timekeeper import COMMON_CPU, HPET_HZ, NONE, TICK_HZ, Stalls, Timekeeper
 
@@ -205,9 +205,7 @@ def check_kvm():
 def points(tap, full):
     """Name, function and arguments of each point."""
     yield "KVM runs a guest", check_kvm
-    # 'manual' stands still; what this host lacks is not for this test.
-    sources = [s.name for s in list_sources(str(OURS)).values()
-               if not s.reason and s.name not in ("system", "manual")]
+    sources = list_running(str(OURS))
     seconds = 60 if full else 6
     for chip, way in IRQCHIPS:
         yield f"interrupts/{chip}/{way}", check_irqs, chip, way

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lib import kvm
 from lib.paths import EMULATOR, OBJ, OURS
-from lib.sources import list_sources
+from lib.sources import list_running
 from lib.tap import Tap
 from timekeeper import COMMON_CPU
 
@@ -156,9 +156,7 @@ def main():
     tap = Tap()
     why = kvm.why_not(str(OURS))
     tap.point("KVM runs a guest", why)
-    # Those that wait for time by themselves
-    sources = [s.name for s in list_sources(str(OURS)).values()
-               if not s.reason and s.name not in ("system", "manual")]
+    sources = list_running(str(OURS))
     for chip in IRQCHIPS if not why else []:
         with tempfile.TemporaryDirectory(prefix="kvm-qtests-") as folder:
             emulator = wrap(Path(folder), chip)

@@ -17,7 +17,7 @@ from lib import linux_guest
 from lib.emulator import Emulator, EmulatorError
 from lib.lab import LINUX_GUEST
 from lib.paths import OURS
-from lib.sources import list_sources
+from lib.sources import list_running
 from lib.tap import Tap
 from timekeeper import NONE
 
@@ -73,9 +73,7 @@ def main():
         parser.error("its guest is in the lab's image: "
                      "qtest/lab/lab-test.py --boots kvm-linux")
     tap = Tap()
-    sources = [NONE, *(s.name for s in list_sources(str(OURS)).values()
-                       if not s.reason and s.name not in ("system", "manual"))]
-    for source in sources if full else SHORT:
+    for source in [NONE, *list_running(str(OURS))] if full else SHORT:
         for name, error in points(source):
             tap.point(f"{source}: {name}", error)
     return tap.end()

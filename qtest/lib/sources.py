@@ -21,6 +21,13 @@ def list_sources(binary):
     return parse_help(done.stdout)
 
 
+def list_running(binary):
+    """Names of those that this host has and whose time passes by itself, in a VM that
+    is not qtest's; without the default."""
+    return [source.name for source in list_sources(binary).values()
+            if not source.reason and source.name not in ("system", "manual")]
+
+
 def parse_help(text):
     """{name: Source} of what `-clock help` prints"""
     sources = {}
