@@ -44,10 +44,13 @@ HostClock *host_clock_system(void)
 
 HostClock *host_clock_machine(void)
 {
-    if (!machine_clock) {
-        qatomic_set(&machine_clock, host_clock_system());
+    HostClock *hc = qatomic_read(&machine_clock);
+
+    if (!hc) {
+        hc = host_clock_system();
+        qatomic_set(&machine_clock, hc);
     }
-    return machine_clock;
+    return hc;
 }
 
 HostClock *host_clock_chosen(void)
@@ -88,7 +91,7 @@ bool host_clock_drives_vm(void)
 
 int64_t host_clock_machine_wall_ns(void)
 {
-    return host_clock_wall_ns(qatomic_read(&machine_clock));
+    return host_clock_wall_ns(host_clock_machine());
 }
 
 int64_t host_clock_machine_rt_ns(void)
@@ -99,13 +102,13 @@ int64_t host_clock_machine_rt_ns(void)
 
     do {
         seq = seqlock_read_begin(&rt_lock);
-        hc = qatomic_read(&machine_clock);
+        hc = host_clock_machine();
         ns = hc->ops->mono_ns(hc) + qatomic_read_i64(&rt_offset_ns);
     } while (seqlock_read_retry(&rt_lock, seq));
     return ns;
 }
 
-/* Choosing */
+/* Choosing, and changing */
 
 static void use_as_base(HostClock *hc)
 {
@@ -130,10 +133,9 @@ static void take_over(HostClock *hc)
     }
     seqlock_write_begin(&rt_lock);
     if (has_begun) {
-        int64_t old_ns = old->ops->mono_ns(old);
+        int64_t rt_ns = rt_offset_ns + old->ops->mono_ns(old);
 
-        qatomic_set_i64(&rt_offset_ns,
-                        rt_offset_ns + old_ns - hc->ops->mono_ns(hc));
+        qatomic_set_i64(&rt_offset_ns, rt_ns - hc->ops->mono_ns(hc));
     }
     qatomic_set(&machine_clock, hc);
     seqlock_write_end(&rt_lock);
@@ -171,8 +173,6 @@ bool host_clock_has_begun(void)
 {
     return has_begun;
 }
-
-/* Changing */
 
 static bool may_switch(HostClock *hc, Error **errp)
 {

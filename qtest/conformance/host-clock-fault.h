@@ -25,10 +25,9 @@
 
 /*
  * What a step may cost the emulator.  A busy host can make any single figure
- * look bad, so it is the best of some: 0.05 to 1.1 ms with ten busy tasks a
- * processor.  The periods of a minute, one by one, take 30 ms and more.
+ * look bad, so it is the best of some.
  */
-#define STALL_NS        (5 * MS)
+#define STALL_NS        MS
 #define STALL_TRIES     20
 
 typedef struct Case {
