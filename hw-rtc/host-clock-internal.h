@@ -64,6 +64,18 @@ int64_t host_clock_until_machine_ns(HostClock *hc, int64_t delta_ns);
  */
 int64_t host_clock_sleep_ns(HostClock *hc, int64_t delta_ns);
 
+/*
+ * For a seqlock's writer: a reader that has not seen the lock has read @hc
+ * before.  The barrier shows the lock.  A CPU may look at it before it reads the
+ * TSC, but not by as long as the first reading here takes.
+ */
+static inline int64_t host_clock_mono_locked(HostClock *hc)
+{
+    smp_mb();
+    hc->ops->mono_ns(hc);
+    return hc->ops->mono_ns(hc);
+}
+
 /* What the views host and rt show; any thread */
 int64_t host_clock_machine_wall_ns(void);
 int64_t host_clock_machine_rt_ns(void);

@@ -76,8 +76,6 @@ int64_t host_clock_until_machine_ns(HostClock *hc, int64_t delta_ns)
     return delta_ns;
 }
 
-/* The views */
-
 bool host_clock_has_own_views(void)
 {
     return has_own_views;
@@ -108,8 +106,6 @@ int64_t host_clock_machine_rt_ns(void)
     return ns;
 }
 
-/* Choosing, and changing */
-
 static void use_as_base(HostClock *hc)
 {
     if (host_clock_drives_vm()) {
@@ -133,7 +129,7 @@ static void take_over(HostClock *hc)
     }
     seqlock_write_begin(&rt_lock);
     if (has_begun) {
-        int64_t rt_ns = rt_offset_ns + old->ops->mono_ns(old);
+        int64_t rt_ns = rt_offset_ns + host_clock_mono_locked(old);
 
         qatomic_set_i64(&rt_offset_ns, rt_ns - hc->ops->mono_ns(hc));
     }

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Resolution:   1 ns; the host view of system: 1 us (gettimeofday)
+ * Resolution:   1 ns
  * Epoch:        mono: boot of the host, for unix 1970; wall: 1970, UTC
  * Host suspend: mono stands still, with boottime it goes on; wall goes on
  * Step:         mono does not notice it; wall jumps, and the kernel says so;
@@ -13,10 +13,6 @@
  * Failures:     none
  *
  * Each is a row of the table below.  See clock_gettime(2).
- *
- * The views of system are QEMU_CLOCK_HOST, QEMU_CLOCK_REALTIME and
- * QEMU_CLOCK_VIRTUAL with the main loop's own timer lists, so that icount,
- * record/replay and qtest work as they do without any host clock.
  *
  * unix is CLOCK_REALTIME less its steps.  The kernel keeps CLOCK_REALTIME as
  * CLOCK_MONOTONIC plus an offset, which is all that setting the clock, a leap

@@ -129,6 +129,9 @@ static void line_bend(HostClockSampler *s, double phase_ns, double rate,
 
     s->rate = rate;
     seqlock_write_begin(&s->lock);
+    /* As host_clock_mono_locked() */
+    smp_mb();
+    raw_now();
     raw_ns = raw_now();
     end_ns = raw_ns + slew_ns;
     segment_set(&s->line[0], raw_ns, line_at(s, raw_ns),

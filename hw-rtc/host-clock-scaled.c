@@ -150,7 +150,7 @@ static void line_bend(HostClockScaled *s)
     int64_t parent_ns;
 
     seqlock_write_begin(&s->lock);
-    parent_ns = parent->ops->mono_ns(parent);
+    parent_ns = host_clock_mono_locked(parent);
     qatomic_set_i64(&s->line.ns, line_at(&s->line, parent_ns, &rest));
     qatomic_set_i64(&s->line.parent_ns, parent_ns);
     qatomic_set(&s->line.num, s->rate[0] * factor);

@@ -168,8 +168,6 @@ bool host_clock_configure(const char *names, Error **errp)
     return host_clock_begin(errp);
 }
 
-/* Help */
-
 static gint by_rating(gconstpointer a, gconstpointer b)
 {
     return HOST_CLOCK_CLASS(b)->rating - HOST_CLOCK_CLASS(a)->rating;

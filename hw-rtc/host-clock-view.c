@@ -14,7 +14,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "qapi/error.h"
 #include "qemu/host-utils.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
@@ -161,8 +160,6 @@ int64_t host_clock_views_deadline_ns(void)
     return next_ns;
 }
 
-/* Steps */
-
 void host_clock_add_step_notifier(Notifier *notifier)
 {
     assert(bql_locked());
@@ -180,8 +177,6 @@ void host_clock_views_stepped(int64_t step_ns)
     notifier_list_notify(&step_notifiers, &step_ns);
     host_clock_views_arm();
 }
-
-/* Life */
 
 static void view_init(HostClockViewState *view, HostClockViewType type)
 {

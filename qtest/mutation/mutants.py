@@ -161,8 +161,9 @@ MUTANTS = [
            "line_bend(s, phase_ns, rate, 0,",
            SAMPLED_RTC_TEST, "/host-clock/rtc/reading/goal"),
     Mutant("bent-where-it-was", SAMPLER,
-           "    seqlock_write_begin(&s->lock);\n    raw_ns = raw_now();\n"
-           "    end_ns",
+           "    seqlock_write_begin(&s->lock);\n"
+           "    /* As host_clock_mono_locked() */\n    smp_mb();\n"
+           "    raw_now();\n    raw_ns = raw_now();\n    end_ns",
            "    raw_ns = raw_now();\n    seqlock_write_begin(&s->lock);\n"
            "    end_ns", THREADS_TEST, "/host-clock/threads/sampler"),
     Mutant("any-device-will-do", SAMPLED_DEV, "strstr(text, line) :", "true :",
