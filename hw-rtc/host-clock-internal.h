@@ -66,12 +66,12 @@ int64_t host_clock_sleep_ns(HostClock *hc, int64_t delta_ns);
 
 /*
  * For a seqlock's writer: a reader that has not seen the lock has read @hc
- * before.  The barrier shows the lock.  A CPU may look at it before it reads the
- * TSC, but not by as long as the first reading here takes.
+ * before.  A CPU may still look at the lock before it reads the TSC, but not by
+ * as long as the first reading here takes.
  */
 static inline int64_t host_clock_mono_locked(HostClock *hc)
 {
-    smp_mb();
+    smp_mb(); /* shows the lock; paired with the one in seqlock_read_retry() */
     hc->ops->mono_ns(hc);
     return hc->ops->mono_ns(hc);
 }
