@@ -129,8 +129,7 @@ static void line_bend(HostClockSampler *s, double phase_ns, double rate,
 
     s->rate = rate;
     seqlock_write_begin(&s->lock);
-    /* As host_clock_mono_locked() */
-    smp_mb();
+    smp_mb(); /* as host_clock_mono_locked() */
     raw_now();
     raw_ns = raw_now();
     end_ns = raw_ns + slew_ns;

@@ -162,7 +162,7 @@ MUTANTS = [
            SAMPLED_RTC_TEST, "/host-clock/rtc/reading/goal"),
     Mutant("bent-where-it-was", SAMPLER,
            "    seqlock_write_begin(&s->lock);\n"
-           "    /* As host_clock_mono_locked() */\n    smp_mb();\n"
+           "    smp_mb(); /* as host_clock_mono_locked() */\n"
            "    raw_now();\n    raw_ns = raw_now();\n    end_ns",
            "    raw_ns = raw_now();\n    seqlock_write_begin(&s->lock);\n"
            "    end_ns", THREADS_TEST, "/host-clock/threads/sampler"),
