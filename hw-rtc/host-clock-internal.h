@@ -28,6 +28,14 @@ const char *host_clock_id(HostClock *hc);
 bool host_clock_begin(Error **errp);
 /* Has that been done?  From then on nothing may block. */
 bool host_clock_has_begun(void);
+/* What has been until now was no step */
+void host_clock_forget_steps(HostClock *hc);
+/* Learn of steps as soon as the host tells of them */
+void host_clock_watch_steps(void);
+/* Carry out the steps that have been noticed; main loop only */
+void host_clock_deliver_steps(HostClock *hc);
+/* Send the event that is due; a QEMUTimerCB */
+void host_clock_tell_steps(void *opaque);
 /* @hc has become the machine's, and wall time jumped by @step_ns */
 void host_clock_switched(HostClock *hc, int64_t step_ns);
 
@@ -88,7 +96,7 @@ void host_clock_views_run(void);
 int64_t host_clock_views_deadline_ns(void);
 /* Look at the deadlines again; any thread */
 void host_clock_views_arm(void);
-/* Wall time has jumped by @step_ns; main loop only */
+/* Wall time has jumped by @step_ns, or 0: the host slept; main loop only */
 void host_clock_views_stepped(int64_t step_ns);
 
 #endif /* HW_RTC_HOST_CLOCK_INTERNAL_H */

@@ -334,6 +334,7 @@ static void host_clock_manual_class_init(ObjectClass *oc,
     k->mono_ns = manual_mono_ns;
     k->pair = manual_pair;
     k->moves_when_told = true;
+    k->time_scale = HOST_CLOCK_TIME_SCALE_UTC;
     k->sleep_ns = manual_sleep_ns;
 
     object_class_property_add_str(oc, "wall", manual_get_wall,

@@ -12,7 +12,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
-#include <sys/timex.h>
 
 int host_clock_os_dev_open(const char *path, Error **errp)
 {
@@ -88,13 +87,6 @@ int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
     id->major = major(st.st_rdev);
     id->minor = minor(st.st_rdev);
     return S_ISCHR(st.st_mode) ? 0 : -ENOTTY;
-}
-
-int host_clock_os_tai_offset_s(void)
-{
-    struct timex t = { };
-
-    return adjtimex(&t) < 0 ? 0 : t.tai;
 }
 
 ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)

@@ -44,9 +44,6 @@ typedef struct HostClockOsDevId {
 /* The device of @path, or if that is NULL of @fd; -ENOTTY if it is none */
 int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id);
 
-/* By how many seconds TAI is ahead of UTC, as adjtimex(2) has it; 0: not set */
-int host_clock_os_tai_offset_s(void);
-
 /* Read a small file, cut off if need be; returns: its length before the NUL */
 ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size);
 

@@ -8,6 +8,10 @@
 #include "qemu/timer.h"
 #include "host-clock-os.h"
 
+#ifdef CONFIG_LINUX
+#include <sys/timex.h>
+#endif
+
 /* Two readings this close together were not interrupted: else read again. */
 #define PAIR_GOOD_NS    2000
 /* A busy host interrupts more than once, but hardly so often. */
@@ -27,7 +31,40 @@ int64_t host_clock_os_now_ns(HostClockOsId id)
     clock_gettime(clocks[id], &ts);
     return ts.tv_sec * NANOSECONDS_PER_SECOND + ts.tv_nsec;
 }
+
+bool host_clock_os_status(HostClockOsStatus *os)
+{
+    static const HostClockLeap leaps[] = {
+        [TIME_INS] = HOST_CLOCK_LEAP_PRE_POS,
+        [TIME_DEL] = HOST_CLOCK_LEAP_PRE_NEG,
+        [TIME_OOP] = HOST_CLOCK_LEAP_POS,
+        [TIME_WAIT] = HOST_CLOCK_LEAP_POST_POS,
+        [TIME_ERROR] = HOST_CLOCK_LEAP_NONE,
+    };
+    struct timex t = {};
+    int state = adjtimex(&t);
+
+    if (state < 0) {
+        return false;
+    }
+    *os = (HostClockOsStatus) {
+        .status = t.status & STA_CLOCKERR ? HOST_CLOCK_STATUS_UNRELIABLE :
+                  t.status & STA_UNSYNC ? HOST_CLOCK_STATUS_UNKNOWN :
+                                          HOST_CLOCK_STATUS_SYNCHRONIZED,
+        .leap = state == TIME_WAIT && t.status & STA_DEL ?
+                HOST_CLOCK_LEAP_POST_NEG : leaps[state],
+        .maxerror_ns = t.maxerror * SCALE_US,
+        .esterror_ns = t.esterror * SCALE_US,
+        .tai_offset_s = t.tai,
+    };
+    return true;
+}
 #else
+bool host_clock_os_status(HostClockOsStatus *os)
+{
+    return false;
+}
+
 int64_t host_clock_os_now_ns(HostClockOsId id)
 {
     return id == HOST_CLOCK_OS_REALTIME ? get_clock_realtime() : get_clock();

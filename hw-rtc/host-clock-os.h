@@ -10,6 +10,8 @@
 #ifndef HW_RTC_HOST_CLOCK_OS_H
 #define HW_RTC_HOST_CLOCK_OS_H
 
+#include "qapi/qapi-types-host-clock.h"
+
 /* See clock_gettime(2). */
 typedef enum HostClockOsId {
     /* Never set; slewed together with REALTIME */
@@ -35,6 +37,19 @@ int64_t host_clock_os_now_ns(HostClockOsId id);
  */
 int64_t host_clock_os_now_pair_ns(HostClockOsId id, int64_t *ns,
                                   int64_t *real_ns);
+
+/* What the kernel knows of CLOCK_REALTIME; see adjtimex(2) */
+typedef struct HostClockOsStatus {
+    HostClockStatus status;
+    HostClockLeap leap;
+    int64_t maxerror_ns;
+    int64_t esterror_ns;
+    /* By how many seconds TAI is ahead of UTC; 0: not set */
+    int tai_offset_s;
+} HostClockOsStatus;
+
+/* Any thread.  Returns: false if this host does not tell */
+bool host_clock_os_status(HostClockOsStatus *os);
 
 /* How long the host has been suspended since it was booted; any thread */
 int64_t host_clock_os_suspended_ns(void);

@@ -43,6 +43,8 @@ struct HostClockClass {
     bool is_system;
     /** @moves_when_told: steps are those that were asked for */
     bool moves_when_told;
+    /** @time_scale: of wall time */
+    HostClockTimeScale time_scale;
     /** @counts_as_qemu: @mono_ns counts what get_clock() counts */
     bool counts_as_qemu;
     /**
@@ -135,6 +137,10 @@ struct HostClock {
     CPUClockBase base;
     HostClockReading start;
     QEMUBH *event_bh;
+    /* Steps that no event has told, and when the last one did; with the BQL */
+    HostClockStep untold;
+    int64_t told_at_ns;
+    QEMUTimer *event_timer;
     /* For query-host-clocks; @method is how @device, if any, is read */
     const char *alarm_name;
     const char *device;
@@ -143,15 +149,23 @@ struct HostClock {
 
     /* Protects what follows; any thread. */
     QemuMutex lock;
-    /* Steps: where wall_ns - mono_ns was when last sampled */
+    /*
+     * Steps: where wall_ns - mono_ns was at the last look, when that was, and
+     * what CLOCK_MONOTONIC was
+     */
     int64_t wall_offset_ns;
     int64_t wall_offset_at_ns;
-    int64_t last_step_ns;
-    int64_t pending_step_ns;
-    HostClockStepReason step_reason;
-    uint32_t generation;
-    /* How long the host had been suspended at the last look */
+    int64_t wall_offset_os_ns;
+    /* How long the host had been suspended when that was told, and at first */
     int64_t suspended_ns;
+    int64_t open_suspended_ns;
+    uint32_t generation;
+    /* The last ones, that of generation N at N modulo their number */
+    HostClockStep steps[8];
+    HostClockStep pending;
+    /* From where on the rate is measured */
+    int64_t rate_raw_ns;
+    int64_t rate_mono_ns;
     /* Holdover.  A source whose @open is not done yet sets it to ACQUIRING. */
     HostClockState state;
     bool state_changed;

@@ -1,5 +1,5 @@
 /*
- * Host clocks: the sources' life, readings, steps and holdover
+ * Host clocks: the sources' life, readings and holdover
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,16 +17,6 @@
 #include "host-clock-internal.h"
 #include "trace.h"
 
-/*
- * Whatever changes the distance of wall and monotonic time faster than this is
- * a step.  The kernel slews by no more for NTP and adjtime(); the tick length
- * can be set to 10 % off, which is not done to a clock in use.
- */
-#define SLEW_MAX_PPM        500
-/* No smaller change counts as a step unless the host announced it. */
-#define STEP_MIN_NS         (10 * SCALE_MS)
-/* An announced step may be tiny, but two readings differ by some noise. */
-#define STEP_ANNOUNCED_NS   SCALE_US
 /* A source that comes and goes has not recovered. */
 #define RECOVERY_NS         NANOSECONDS_PER_SECOND
 
@@ -93,124 +83,6 @@ void host_clock_read(HostClock *hc, HostClockReading *r)
     r->generation = qatomic_read(&hc->generation);
 }
 
-/* Steps */
-
-/* A clock that is made of another one takes that one's steps. */
-HostClock *host_clock_root(HostClock *hc)
-{
-    while (hc->parent) {
-        hc = hc->parent;
-    }
-    return hc;
-}
-
-/*
- * Steps of CLOCK_REALTIME are measured against a clock that the kernel slews
- * alike, whereas a source with a crystal of its own drifts.
- */
-static void read_for_steps(HostClock *root, HostClockReading *r)
-{
-    if (root->ops->pair) {
-        root->ops->pair(root, r);
-    } else {
-        r->error_ns = host_clock_os_now_pair_ns(root->ops->step_reference,
-                                                &r->mono_ns, &r->wall_ns);
-    }
-}
-
-static void note_step(HostClock *hc, int64_t step_ns,
-                      HostClockStepReason reason)
-{
-    qatomic_set(&hc->generation, hc->generation + 1);
-    hc->last_step_ns = step_ns;
-    hc->pending_step_ns += step_ns;
-    hc->step_reason = reason;
-}
-
-/* The reading is taken with the lock, so that readings are noted in order. */
-static int64_t note_wall_offset(HostClock *hc, bool announced)
-{
-    HostClock *root = host_clock_root(hc);
-    HostClockStepReason reason = HOST_CLOCK_STEP_REASON_SET;
-    int64_t change_ns, tolerance_ns, suspended_ns;
-    HostClockReading r;
-    bool stepped;
-
-    QEMU_LOCK_GUARD(&hc->lock);
-    read_for_steps(root, &r);
-    change_ns = r.wall_ns - r.mono_ns - hc->wall_offset_ns;
-    tolerance_ns = r.error_ns + STEP_ANNOUNCED_NS;
-    if (!announced) {
-        int64_t elapsed_ns = r.mono_ns - hc->wall_offset_at_ns;
-
-        tolerance_ns += STEP_MIN_NS + elapsed_ns / 1000000 * SLEW_MAX_PPM;
-    }
-    stepped = hc->state != HOST_CLOCK_STATE_ACQUIRING &&
-              (change_ns > tolerance_ns || change_ns < -tolerance_ns);
-    if (!stepped && !announced && !root->ops->pair) {
-        /* The host may yet announce it, so what is known stays. */
-        return 0;
-    }
-    suspended_ns = host_clock_os_suspended_ns();
-    if (root->ops->moves_when_told) {
-        reason = HOST_CLOCK_STEP_REASON_MANUAL;
-    } else if (suspended_ns - hc->suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS) {
-        reason = HOST_CLOCK_STEP_REASON_SUSPEND;
-    }
-    hc->wall_offset_ns += change_ns;
-    hc->wall_offset_at_ns = r.mono_ns;
-    hc->suspended_ns = suspended_ns;
-    if (!stepped) {
-        return 0;
-    }
-    note_step(hc, change_ns, reason);
-    return change_ns;
-}
-
-/* What has been until now was no step. */
-static void forget_steps(HostClock *hc)
-{
-    note_wall_offset(hc, true);
-    hc->generation = 0;
-    hc->last_step_ns = 0;
-    hc->pending_step_ns = 0;
-}
-
-void host_clock_check_step(HostClock *hc, bool announced)
-{
-    /* What the guest sees of a step must be recorded, so there is none. */
-    int64_t step_ns = replay_mode == REPLAY_MODE_NONE ?
-                      note_wall_offset(hc, announced) : 0;
-
-    if (step_ns) {
-        trace_host_clock_step(host_clock_name(hc), step_ns);
-        qemu_bh_schedule(hc->event_bh);
-    }
-}
-
-void host_clock_mono_jumped(HostClock *hc)
-{
-    assert(bql_locked());
-    if (host_clock_is_machines(hc)) {
-        host_clock_views_arm();
-        qemu_clock_notify(QEMU_CLOCK_VIRTUAL);
-    }
-}
-
-/* CLOCK_REALTIME was set, or the host was suspended. */
-static void host_clock_os_was_set(void)
-{
-    HostClock *hc;
-
-    QLIST_FOREACH(hc, &open_clocks, next) {
-        if (hc->ops->clock_was_set) {
-            hc->ops->clock_was_set(hc);
-        }
-        host_clock_check_step(hc, true);
-    }
-    host_clock_mono_jumped(host_clock_machine());
-}
-
 /* State */
 
 void host_clock_report_failure(HostClock *hc, const char *fmt, ...)
@@ -255,7 +127,7 @@ void host_clock_report_ok(HostClock *hc)
 void host_clock_report_acquired(HostClock *hc)
 {
     assert(bql_locked());
-    forget_steps(hc);
+    host_clock_forget_steps(hc);
     host_clock_report_ok(hc);
 }
 
@@ -298,50 +170,22 @@ static void report_state(HostClock *hc, HostClockState state,
     qapi_event_send_host_clock_state_change(host_clock_id(hc), state, failure);
 }
 
-static void tell_children(HostClock *hc)
-{
-    HostClock *child;
-
-    QLIST_FOREACH(child, &open_clocks, next) {
-        if (child->parent == hc) {
-            host_clock_check_step(child, true);
-            host_clock_deliver_events(child);
-        }
-    }
-}
-
 void host_clock_deliver_events(HostClock *hc)
 {
     g_autofree char *failure = NULL;
-    HostClockStepReason reason;
     HostClockState state;
-    uint32_t generation;
     bool state_changed;
-    int64_t step_ns;
 
     assert(bql_locked());
     if (!hc->opened) {
         return;
     }
+    host_clock_deliver_steps(hc);
     WITH_QEMU_LOCK_GUARD(&hc->lock) {
         state = hc->state;
         state_changed = hc->state_changed;
         hc->state_changed = false;
         failure = g_strdup(hc->failure);
-        step_ns = hc->pending_step_ns;
-        hc->pending_step_ns = 0;
-        generation = hc->generation;
-        reason = hc->step_reason;
-    }
-    if (step_ns) {
-        if (host_clock_id(hc) || hc == host_clock_machine()) {
-            qapi_event_send_host_clock_step(host_clock_id(hc), step_ns,
-                                            generation, reason);
-        }
-        if (hc == host_clock_machine()) {
-            host_clock_views_stepped(step_ns);
-        }
-        tell_children(hc);
     }
     if (state_changed) {
         report_state(hc, state, failure);
@@ -349,18 +193,6 @@ void host_clock_deliver_events(HostClock *hc)
             host_clock_failover_look();
         }
     }
-}
-
-void host_clock_switched(HostClock *hc, int64_t step_ns)
-{
-    if (!step_ns) {
-        host_clock_views_arm();
-        return;
-    }
-    WITH_QEMU_LOCK_GUARD(&hc->lock) {
-        note_step(hc, step_ns, HOST_CLOCK_STEP_REASON_SWITCH);
-    }
-    host_clock_deliver_events(hc);
 }
 
 static void host_clock_event_bh(void *opaque)
@@ -391,7 +223,6 @@ bool host_clock_may_set(Object *obj, const char *name, Error **errp)
 
 static void host_clock_complete(UserCreatable *uc, Error **errp)
 {
-    static bool is_watching;
     HostClock *hc = HOST_CLOCK(uc);
     const HostClockClass *k = hc->ops;
 
@@ -407,6 +238,8 @@ static void host_clock_complete(UserCreatable *uc, Error **errp)
      */
     hc->event_bh = aio_bh_new(iohandler_get_aio_context(),
                               host_clock_event_bh, hc);
+    hc->event_timer = timer_new_ns(QEMU_CLOCK_REALTIME, host_clock_tell_steps,
+                                   hc);
     if (k->open && !k->open(hc, errp)) {
         return;
     }
@@ -414,10 +247,8 @@ static void host_clock_complete(UserCreatable *uc, Error **errp)
         object_ref(OBJECT(hc->parent));
         hc->parent->n_children++;
     }
-    if (!is_watching && replay_mode == REPLAY_MODE_NONE) {
-        is_watching = host_clock_os_watch(host_clock_os_was_set);
-    }
-    forget_steps(hc);
+    host_clock_watch_steps();
+    host_clock_forget_steps(hc);
     host_clock_read_pair(hc, &hc->start);
     if (k->is_system) {
         /* The guest's date depends on it, so it has to be recorded. */
@@ -451,6 +282,7 @@ static void host_clock_close(HostClock *hc)
     trace_host_clock_close(host_clock_name(hc));
     hc->opened = false;
     QLIST_REMOVE(hc, next);
+    timer_del(hc->event_timer);
     if (hc->parent) {
         hc->parent->n_children--;
     }
@@ -476,6 +308,7 @@ static void host_clock_finalize(Object *obj)
     if (hc->event_bh) {
         qemu_bh_delete(hc->event_bh);
     }
+    timer_free(hc->event_timer);
     qemu_mutex_destroy(&hc->lock);
     g_free(hc->failure);
     g_free(hc->degraded);

@@ -47,7 +47,7 @@ typedef struct HostClockView {
  * @mono_ns: monotonic time in ns; never decreases while the clock is open
  * @wall_ns: UTC in ns since 1970; may step
  * @error_ns: half-width of the interval that holds the true values, in ns
- * @generation: number of steps of @wall_ns that have been noticed
+ * @generation: number of steps that have been noticed
  */
 typedef struct HostClockReading {
     int64_t mono_ns;
@@ -131,12 +131,44 @@ QEMUTimer *host_clock_view_timer_new_ns(HostClockView *view, QEMUTimerCB *cb,
  * host_clock_add_step_notifier: learn of steps of the host view
  * @notifier: called from the main loop, with the BQL, after a step and after
  *            the timers that it made expire have run.  The data argument
- *            points to the size of the step, an int64_t in ns.
+ *            points to the size of the step, an int64_t in ns; it is 0 if the
+ *            host was suspended and all of the clock's time went on.
  *
  * Timers on the host view keep their absolute deadlines across a step; a
  * device whose deadlines are to keep their distance recomputes them here.
  */
 void host_clock_add_step_notifier(Notifier *notifier);
+
+/**
+ * HostClockLag: whether the date of an RTC has fallen behind
+ * @ahead_s, @ahead_ns: private; its date less wall time when it was set
+ * @is_loaded: it has been loaded since; set by the device
+ */
+typedef struct HostClockLag {
+    int64_t ahead_s;
+    int64_t ahead_ns;
+    bool is_loaded;
+} HostClockLag;
+
+/**
+ * host_clock_lag_begin: an RTC was set, by -rtc base= or by the guest
+ * @lag: of that RTC
+ * @date_s: a date, in seconds since 1970
+ * @ns: nanoseconds since then, any number of them
+ *
+ * After a load into another process it is what -rtc base= says there.
+ */
+void host_clock_lag_begin(HostClockLag *lag, int64_t date_s, int64_t ns);
+
+/**
+ * host_clock_lag_tell: the VM goes on; send HOST_CLOCK_LAG if it has to be sent
+ * @lag: of an RTC
+ * @rtc: that RTC
+ * @date_s: its date, in seconds since 1970
+ * @ns: nanoseconds since then, any number of them
+ */
+void host_clock_lag_tell(HostClockLag *lag, Object *rtc, int64_t date_s,
+                         int64_t ns);
 
 /**
  * host_clock_find: look up a host clock by its ID

@@ -125,10 +125,13 @@ static int64_t offset_from_utc(HostClockSampled *s, Error **errp)
 {
     HostClockPtp *p = HOST_CLOCK_PTP(s);
     bool is_tai = p->time_scale == HOST_CLOCK_PTP_TIME_SCALE_TAI;
-    int64_t tai_s = is_tai ? host_clock_os_tai_offset_s() : 0;
+    HostClockOsStatus os = {};
     g_autofree char *path = g_strdup_printf("/sys/dev/char/%u:%u/clock_name",
                                             s->id.major, s->id.minor);
 
+    if (is_tai) {
+        host_clock_os_status(&os);
+    }
     if (host_clock_os_read_file(path, p->name, sizeof(p->name)) < 0) {
         *p->name = 0;
     }
@@ -139,11 +142,11 @@ static int64_t offset_from_utc(HostClockSampled *s, Error **errp)
         error_setg(errp, "%s is '%s': say which PTP clock, and of which scale, "
                    "with -object host-clock-ptp,id=ID,device=/dev/ptpN,"
                    "time-scale=utc|tai", s->name, p->name);
-    } else if (is_tai && tai_s <= 0) {
+    } else if (is_tai && os.tai_offset_s <= 0) {
         error_setg(errp, "%s keeps TAI, and the kernel's TAI offset is not "
                    "set; ptp4l, phc2sys or chronyd set it", s->name);
     } else {
-        return tai_s * SECOND_NS;
+        return os.tai_offset_s * SECOND_NS;
     }
     return -EINVAL;
 }
@@ -188,6 +191,7 @@ static void ptp_class_init(ObjectClass *oc, HostClockClassData data)
     k->description = "PTP hardware clock of the host";
     k->rating = 350;
     k->pair = host_clock_sampled_pair;
+    k->time_scale = HOST_CLOCK_TIME_SCALE_UTC;
     sk->default_device = "/dev/ptp0";
     sk->kind = "a PTP clock";
     sk->driver = "ptp";

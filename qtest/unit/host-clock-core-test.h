@@ -85,9 +85,10 @@ void shot_free(Shot *shot);
 /* What was announced over QMP, and said to the user */
 typedef struct Said {
     int steps;
+    /* Of all events; and the last one */
     int64_t step_ns;
-    uint32_t generation;
-    HostClockStepReason step_reason;
+    int64_t suspended_ns;
+    HostClockStep step;
     int states;
     HostClockState state;
     char reason[80];

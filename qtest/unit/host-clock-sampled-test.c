@@ -47,6 +47,8 @@ HostClock *open_object(const char *name, const char *first, ...)
 
 static void check_given_back(void)
 {
+    /* The machine's clock may have something to tell. */
+    sim_advance(100 * MS);
     g_assert_cmpuint(sim_timers(), ==, 0);
     g_assert_cmpint(sim_dev_files(), ==, 0);
     g_assert_cmpint(sim_dev_maps(), ==, 0);
@@ -176,6 +178,21 @@ void check_goes_on(Clock *c, int64_t ns)
         g_assert_cmpint(ABS(gone_ns - passed_ns), <,
                         HOST_CLOCK_STEP_MIN_NS + MS);
     }
+}
+
+void check_suspend_told(Clock *c, int64_t ns)
+{
+    const HostClockStep *step = &c->hc->steps[1];
+    HostClockReading now;
+
+    g_assert_cmpuint(c->hc->generation, ==, 1);
+    g_assert_cmpint(step->reason, ==, HOST_CLOCK_STEP_REASON_SUSPEND);
+    g_assert_cmpint(step->suspended_ns, ==, ns);
+    g_assert_cmpint(step->step_ns, ==, 0);
+    host_clock_read_pair(c->hc, &now);
+    g_assert_cmpint(ABS((now.wall_ns - step->wall_ns) -
+                        (now.mono_ns - step->mono_ns)), <, MS);
+    g_assert_cmpint(now.mono_ns - step->mono_ns, <, MINUTE);
 }
 
 HostClockState state(Clock *c)

@@ -19,6 +19,7 @@
 #define SEC     NANOSECONDS_PER_SECOND
 #define MS      ((int64_t)SCALE_MS)
 #define US      ((int64_t)SCALE_US)
+#define MINUTE  (60 * SEC)
 #define HOUR    (3600 * SEC)
 #define DAY     (24 * HOUR)
 
@@ -60,6 +61,12 @@ int64_t check(Clock *c);
 int64_t run(Clock *c, int64_t ns, int64_t step_ns);
 /* Time goes on at the rate it had, whatever the device does. */
 void check_goes_on(Clock *c, int64_t ns);
+
+/*
+ * The one step of @c is a suspend of @ns, told when time had gone on by that:
+ * what is told is right, within a second.
+ */
+void check_suspend_told(Clock *c, int64_t ns);
 
 HostClockState state(Clock *c);
 HostClockMethod method(Clock *c);

@@ -71,11 +71,6 @@ ssize_t sim_ptp_read_file(const char *path, char *buf, size_t size)
     return snprintf(buf, size, "%s\n", sim_ptp.clock_name);
 }
 
-int host_clock_os_tai_offset_s(void)
-{
-    return sim_ptp.tai_offset_s;
-}
-
 static struct ptp_clock_time stamp(int64_t ns)
 {
     return (struct ptp_clock_time) {

@@ -53,6 +53,9 @@ static bool no_watch;
 static CPUClockBase *clock_base;
 static bool real_time;
 
+struct timex sim_timex;
+int sim_timex_state;
+
 /* Only the test's own thread makes time pass by reading a clock. */
 static __thread int64_t look_ns;
 
@@ -148,6 +151,13 @@ int gettimeofday(struct timeval *restrict tv, void *restrict tz)
     tv->tv_sec = ts.tv_sec;
     tv->tv_usec = ts.tv_nsec / 1000;
     return 0;
+}
+
+int adjtimex(struct timex *t)
+{
+    g_assert_cmpuint(t->modes, ==, 0);
+    *t = sim_timex;
+    return sim_timex_state;
 }
 
 void g_usleep(gulong us)
@@ -431,6 +441,12 @@ Object *sim_object_new(const char *type, const char *id)
     return obj;
 }
 
+int64_t last_step_ns(HostClock *hc)
+{
+    return hc->generation ?
+           hc->steps[hc->generation % ARRAY_SIZE(hc->steps)].step_ns : 0;
+}
+
 void sim_object_del(Object *obj)
 {
     if (obj->parent) {
@@ -444,6 +460,8 @@ void sim_reset(int64_t mono_ns, int64_t real_ns)
 {
     sim_vm_stop();
     memset(&sim, 0, sizeof(sim));
+    memset(&sim_timex, 0, sizeof(sim_timex));
+    sim_timex_state = TIME_OK;
     sim.raw_ns = mono_ns;
     sim.mono_ns = mono_ns;
     sim.real_ns = real_ns;

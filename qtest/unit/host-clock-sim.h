@@ -13,7 +13,12 @@
 #ifndef TESTS_UNIT_HOST_CLOCK_SIM_H
 #define TESTS_UNIT_HOST_CLOCK_SIM_H
 
-#include "qom/object.h"
+#include <sys/timex.h>
+
+#include "hw/rtc/host-clock.h"
+
+/* Of the last step; 0 if there was none */
+int64_t last_step_ns(HostClock *hc);
 
 /* Called once at the beginning of main() */
 void sim_init(void);
@@ -66,6 +71,10 @@ void sim_suspend(int64_t ns, bool devices_go_on);
 
 /* NTP: CLOCK_REALTIME and CLOCK_MONOTONIC run fast by @ppm */
 void sim_slew(int ppm);
+
+/* What adjtimex() says, and returns as the clock's state */
+extern struct timex sim_timex;
+extern int sim_timex_state;
 
 /* A thread that is about to read REALTIME loses the CPU for @ns, @n times */
 void sim_preempt(int64_t ns, int n);
@@ -148,7 +157,6 @@ typedef struct SimPtp {
     int extended_errno;
     int plain_errno;
     const char *clock_name;
-    int tai_offset_s;
     int ppm;
     bool stopped;
     bool hostile;           /* it says anything */

@@ -166,7 +166,7 @@ static void test_sum(void)
     g_assert_cmpint(stepped.count, ==, 1);
     g_assert_cmpint(stepped.total_ns, ==, 5 * HOUR);
     g_assert_cmpint(said.steps, ==, 1);
-    g_assert_cmpuint(said.generation, ==, 5);
+    g_assert_cmpuint(said.step.generation, ==, 5);
     sim_main_loop();
     g_assert_cmpint(stepped.count, ==, 1);
     /* Without waiting for the main loop, and not twice */

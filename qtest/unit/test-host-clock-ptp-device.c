@@ -197,7 +197,7 @@ static void test_step(void)
         pass(3 * SEC);
         check_wall(hc, "3 s after a step");
         g_assert_cmpuint(hc->generation, ==, i + 1);
-        off_ns = hc->last_step_ns - steps[i];
+        off_ns = hc->steps[i + 1].step_ns - steps[i];
         g_assert_cmpint(ABS(off_ns), <, MS);
         off_ns = hc->ops->mono_ns(hc) - mono_ns + raw_ns -
                  host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);

@@ -207,7 +207,7 @@ static void test_refused(void)
     refused("after 2261");
     /* TAI is not 1970 yet in UTC. */
     sim_ptp_set((TAI_S - 1) * SEC);
-    sim_ptp.tai_offset_s = TAI_S;
+    sim_timex.tai = TAI_S;
     check_refused("ptp", "time-scale", "tai", "before 1970");
 }
 

@@ -68,7 +68,7 @@ static void test_wall(void)
     host_clock_read(c.hc, &r);
     g_assert_cmpint(ABS(r.wall_ns - sim_real_ns()), <, 2 * US);
     g_assert_cmpuint(r.generation, ==, 1);
-    g_assert_cmpint(ABS(c.hc->last_step_ns - HOUR), <, 2 * US);
+    g_assert_cmpint(ABS(last_step_ns(c.hc) - HOUR), <, 2 * US);
     check(&c);
     close_clock(&c);
 }
@@ -89,6 +89,8 @@ static void test_suspend(void)
     /* Wall time has stepped once, whatever mono has done since. */
     run(&c, 20 * SEC, SEC);
     g_assert_cmpuint(c.hc->generation, ==, 1);
+    g_assert_cmpint(c.hc->steps[1].reason, ==, HOST_CLOCK_STEP_REASON_SUSPEND);
+    g_assert_cmpint(c.hc->steps[1].suspended_ns, ==, HOUR);
 
     /* It is reset. */
     before_ns = said_ns(&c, NULL);

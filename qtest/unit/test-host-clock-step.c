@@ -28,12 +28,12 @@ static void test_sizes(const void *name)
             assert_near(wall(hc), START_REAL - START_MONO + total_ns +
                                   sim_mono_ns());
         }
-        sim_advance(LOOKS);
+        sim_advance(100 * MS + LOOKS);
         g_assert_cmpuint(hc->generation, ==, i + 1);
-        assert_near(hc->last_step_ns, steps[i]);
+        assert_near(last_step_ns(hc), steps[i]);
         assert_near(said.step_ns, total_ns);
         g_assert_cmpint(said.steps, ==, i + 1);
-        g_assert_cmpuint(said.generation, ==, i + 1);
+        g_assert_cmpuint(said.step.generation, ==, i + 1);
         assert_near(mono(hc), mono0 + sim_mono_ns());
     }
     close_clock(hc);
@@ -92,12 +92,12 @@ static void test_unannounced(void)
     made.wall_ns += 11 * MS;
     host_clock_check_step(hc, false);
     g_assert_cmpuint(hc->generation, ==, 1);
-    g_assert_cmpint(hc->last_step_ns, ==, 11 * MS);
+    g_assert_cmpint(last_step_ns(hc), ==, 11 * MS);
     made.mono_ns += 1000 * SEC;
     made.wall_ns += 1000 * SEC - 600 * MS;
     host_clock_check_step(hc, false);
     g_assert_cmpuint(hc->generation, ==, 2);
-    g_assert_cmpint(hc->last_step_ns, ==, -600 * MS);
+    g_assert_cmpint(last_step_ns(hc), ==, -600 * MS);
     /* Once it has been told it is none any more. */
     host_clock_check_step(hc, false);
     g_assert_cmpuint(hc->generation, ==, 2);
@@ -118,7 +118,7 @@ static void test_announced(void)
     made.wall_ns += 3 * US;
     host_clock_check_step(hc, true);
     g_assert_cmpuint(hc->generation, ==, 1);
-    g_assert_cmpint(hc->last_step_ns, ==, 3 * US);
+    g_assert_cmpint(last_step_ns(hc), ==, 3 * US);
     /* What the source does not know it cannot have seen change. */
     made.error_ns = 50 * MS;
     made.wall_ns += 50 * MS;
@@ -140,7 +140,7 @@ static void test_unread(const void *name)
     for (int i = 1; i <= 3; i++) {
         sim_set_realtime(-HOUR);
         g_assert_cmpuint(hc->generation, ==, i);
-        assert_near(hc->last_step_ns, -HOUR);
+        assert_near(last_step_ns(hc), -HOUR);
         sim_advance(DAY);
     }
     g_assert_cmpint(said.steps, ==, 3);
@@ -167,9 +167,9 @@ static void test_all_clocks(void)
     sim_set_realtime(HOUR);
     g_assert_cmpint(made.was_set, ==, 1);
     g_assert_cmpuint(hc->generation, ==, 1);
-    g_assert_cmpint(hc->last_step_ns, ==, 5 * SEC);
+    g_assert_cmpint(last_step_ns(hc), ==, 5 * SEC);
     g_assert_cmpuint(other->generation, ==, 1);
-    assert_near(other->last_step_ns, HOUR);
+    assert_near(last_step_ns(other), HOUR);
     g_assert_cmpint(said.steps, ==, 2);
     sim_object_del(OBJECT(other));
     close_clock(hc);
@@ -202,7 +202,7 @@ static void test_no_watch(void)
     sim_set_realtime(HOUR);
     g_assert_cmpuint(other->generation, ==, 1);
     g_assert_cmpuint(hc->generation, ==, 2);
-    assert_near(hc->last_step_ns, 2 * HOUR);
+    assert_near(last_step_ns(hc), 2 * HOUR);
 }
 
 /* It is set again while the core looks, after each of many looks. */
@@ -217,13 +217,108 @@ static void test_quick_succession(const void *name)
         for (int i = 0; i < n; i++) {
             wall(hc);
         }
-        sim_advance(MS);
+        sim_advance(100 * MS);
         assert_near(said.step_ns, sim_real_ns() - sim_mono_ns() -
                                   (START_REAL - START_MONO));
         assert_near(wall(hc), sim_real_ns());
-        g_assert_cmpuint(said.generation, ==, hc->generation);
+        g_assert_cmpuint(said.step.generation, ==, hc->generation);
     }
     g_assert_cmpint(sim_real_ns() - START_REAL, <, -2 * DAY);
+    close_clock(hc);
+}
+
+/* What it is told as */
+
+/* boottime goes on meanwhile: wall time does not step, but the host slept. */
+static void test_suspend(const void *name)
+{
+    bool goes_on = g_str_equal(name, "boottime");
+    HostClock *hc = open_clock(name);
+    int64_t mono0 = mono(hc);
+
+    for (int i = 1; i <= 3; i++) {
+        sim_suspend(HOUR, true);
+        sim_advance(SEC);
+        /* A second look finds nothing new. */
+        host_clock_check_step(hc, true);
+        sim_advance(SEC);
+        g_assert_cmpint(said.steps, ==, i);
+        g_assert_cmpint(said.step.reason, ==, HOST_CLOCK_STEP_REASON_SUSPEND);
+        assert_near(said.step.suspended_ns, HOUR);
+        assert_near(said.step.step_ns, goes_on ? 0 : HOUR);
+        assert_near(said.step.wall_ns, sim_real_ns() - 2 * SEC);
+        assert_near(said.step.mono_ns - mono0,
+                    (goes_on ? i * HOUR : 0) + 2 * (i - 1) * SEC);
+        g_assert_cmpuint(said.step.generation, ==, i);
+    }
+    /* A stop of the disk's heads is none. */
+    sim_suspend(HOST_CLOCK_SUSPEND_MIN_NS / 2, true);
+    sim_advance(SEC);
+    g_assert_cmpint(said.suspended_ns, <, 3 * HOUR + MS);
+    close_clock(hc);
+}
+
+static HostClockStepReason reason_of(int64_t step_ns, int state, int status)
+{
+    sim_timex.status = status;
+    sim_timex_state = state;
+    memset(&said, 0, sizeof(said));
+    sim_set_realtime(step_ns);
+    sim_advance(SEC);
+    g_assert_cmpint(said.steps, ==, 1);
+    return said.step.reason;
+}
+
+static void test_leap(const void *name)
+{
+    static const struct {
+        int64_t step_ns;
+        int state;
+        int status;
+        bool is_leap;
+    } cases[] = {
+        { -SEC, TIME_OOP, STA_INS, true }, { -SEC, TIME_WAIT, STA_INS, true },
+        { SEC, TIME_WAIT, STA_DEL, true },
+        /* It was set while there is a leap second, or another day. */
+        { SEC, TIME_WAIT, STA_INS }, { -SEC, TIME_WAIT, STA_DEL },
+        { -SEC, TIME_INS, STA_INS }, { SEC, TIME_DEL, STA_DEL },
+        { -SEC, TIME_OK }, { SEC, TIME_OK }, { -SEC, TIME_ERROR, STA_UNSYNC },
+        { -2 * SEC, TIME_OOP, STA_INS }, { -SEC + 11 * MS, TIME_OOP, STA_INS },
+        { -SEC, -1 },
+    };
+    HostClock *hc = open_clock(name);
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_assert_cmpint(reason_of(cases[i].step_ns, cases[i].state,
+                                  cases[i].status), ==,
+                        cases[i].is_leap ? HOST_CLOCK_STEP_REASON_LEAP :
+                                           HOST_CLOCK_STEP_REASON_SET);
+    }
+    close_clock(hc);
+}
+
+/* Many steps are few events, and none is lost.  The first is told at once. */
+static void test_limit(const void *name)
+{
+    HostClock *hc = open_clock(name);
+    int64_t total_ns = 0;
+
+    for (int i = 1; i <= 1000; i++) {
+        int64_t step_ns = i % 7 ? i * SEC : -i * HOUR;
+
+        sim_set_realtime(step_ns);
+        total_ns += step_ns;
+        if (i == 1) {
+            g_assert_cmpint(said.steps, ==, 1);
+        }
+        sim_advance(MS);
+    }
+    g_assert_cmpint(said.steps, ==, 10);
+    sim_advance(SEC);
+    g_assert_cmpint(said.steps, ==, 11);
+    g_assert_cmpuint(said.step.generation, ==, 1000);
+    assert_near(said.step_ns, total_ns);
+    g_assert_cmpint(said.step.reason, ==, HOST_CLOCK_STEP_REASON_SET);
     close_clock(hc);
 }
 
@@ -237,6 +332,9 @@ int main(int argc, char **argv)
     add_for_sources("step/preempted", test_preempted);
     add_for_sources("step/unread", test_unread);
     add_for_sources("step/quick-succession", test_quick_succession);
+    add_for_sources("step/suspend", test_suspend);
+    add_for_sources("step/leap", test_leap);
+    add_for_sources("step/limit", test_limit);
 #define ADD(path, fn) g_test_add_func("/host-clock/core/step/" path, fn)
     ADD("unannounced", test_unannounced);
     ADD("announced", test_announced);
