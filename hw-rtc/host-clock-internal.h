@@ -96,7 +96,7 @@ void host_clock_views_run(void);
 int64_t host_clock_views_deadline_ns(void);
 /* Look at the deadlines again; any thread */
 void host_clock_views_arm(void);
-/* Wall time has jumped by @step_ns, or 0: the host slept; main loop only */
+/* Wall time has jumped by @step_ns, see step notifiers; main loop only */
 void host_clock_views_stepped(int64_t step_ns);
 
 #endif /* HW_RTC_HOST_CLOCK_INTERNAL_H */

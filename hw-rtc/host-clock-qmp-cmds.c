@@ -30,6 +30,9 @@ static void status_info(HostClock *hc, HostClockInfo *info)
     HostClockOsStatus os;
 
     info->suspended_ns = host_clock_os_suspended_ns() - hc->open_suspended_ns;
+    if (info->suspended_ns < HOST_CLOCK_SUSPEND_MIN_NS) {
+        info->suspended_ns = 0;
+    }
     info->time_scale = root->ops->time_scale;
     info->has_rate_ppb = !root->ops->moves_when_told &&
                          raw_ns >= NANOSECONDS_PER_SECOND;

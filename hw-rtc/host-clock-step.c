@@ -229,6 +229,7 @@ void host_clock_tell_steps(void *opaque)
         *qapi_HostClockStepEvent_base(&event) = hc->untold;
         qapi_event_send_host_clock_step(&event);
     }
+    timer_del(hc->event_timer);
     hc->untold = (HostClockStep) {};
     hc->told_at_ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
 }
@@ -278,7 +279,7 @@ void host_clock_switched(HostClock *hc, int64_t step_ns)
     };
 
     if (!step_ns) {
-        host_clock_views_arm();
+        host_clock_views_stepped(0);
         return;
     }
     WITH_QEMU_LOCK_GUARD(&hc->lock) {

@@ -131,8 +131,9 @@ QEMUTimer *host_clock_view_timer_new_ns(HostClockView *view, QEMUTimerCB *cb,
  * host_clock_add_step_notifier: learn of steps of the host view
  * @notifier: called from the main loop, with the BQL, after a step and after
  *            the timers that it made expire have run.  The data argument
- *            points to the size of the step, an int64_t in ns; it is 0 if the
- *            host was suspended and all of the clock's time went on.
+ *            points to the size of the step, an int64_t in ns.  It is 0 if
+ *            wall time has not jumped, but the host was suspended, or another
+ *            host clock became the machine's.
  *
  * Timers on the host view keep their absolute deadlines across a step; a
  * device whose deadlines are to keep their distance recomputes them here.

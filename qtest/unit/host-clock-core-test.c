@@ -208,6 +208,13 @@ void qapi_event_send_host_clock_step(HostClockStepEvent *event)
     said.step = *qapi_HostClockStepEvent_base(event);
 }
 
+void qapi_event_send_host_clock_lag(const char *device, int64_t lag_ns,
+                                    HostClockLagReason reason)
+{
+    said.lag_ns = lag_ns;
+    said.lag_reason = reason;
+}
+
 void qapi_event_send_host_clock_state_change(const char *id,
                                              HostClockState state,
                                              const char *reason)

@@ -89,6 +89,8 @@ typedef struct Said {
     int64_t step_ns;
     int64_t suspended_ns;
     HostClockStep step;
+    int64_t lag_ns;
+    HostClockLagReason lag_reason;
     int states;
     HostClockState state;
     char reason[80];
