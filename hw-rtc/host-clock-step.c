@@ -23,7 +23,7 @@
 #define STEP_MIN_NS         (10 * SCALE_MS)
 /* An announced step may be tiny, but two readings differ by some noise. */
 #define STEP_ANNOUNCED_NS   SCALE_US
-/* No more than one event of a clock in this time: steps in between are summed */
+/* Not more than one event of a clock in this time: steps are summed */
 #define EVENT_NS            (100 * SCALE_MS)
 
 /* A clock that is made of another one takes that one's steps. */

@@ -289,10 +289,12 @@ static void test_leap(const void *name)
     HostClock *hc = open_clock(name);
 
     for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-        g_assert_cmpint(reason_of(cases[i].step_ns, cases[i].state,
-                                  cases[i].status), ==,
-                        cases[i].is_leap ? HOST_CLOCK_STEP_REASON_LEAP :
-                                           HOST_CLOCK_STEP_REASON_SET);
+        HostClockStepReason reason = reason_of(cases[i].step_ns, cases[i].state,
+                                               cases[i].status);
+
+        g_assert_cmpint(reason, ==, cases[i].is_leap ?
+                                    HOST_CLOCK_STEP_REASON_LEAP :
+                                    HOST_CLOCK_STEP_REASON_SET);
     }
     close_clock(hc);
 }
