@@ -1,16 +1,33 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# build.sh [--qemu-src DIR|debian] [TARGET...]: packages, then meson and ninja.
+# build.sh [--qemu-src DIR|debian] [--targets LIST] [TARGET...]: packages, then meson
+# and ninja; then the emulators of other machines than the PC, if LIST has any.
 
 . "$(dirname "$0")/env.sh"
 
-qemu_src=
+qemu_src= machines=()
+read_targets() {
+    local name
+    for name in ${1//,/ }; do
+        case $name in
+        x86_64) ;;
+        aarch64 | riscv64)
+            [[ " ${machines[*]} " == *" $name "* ]] || machines+=("$name") ;;
+        *) die "--targets: there is no host clock in the machines of '$name'." \
+               "There are x86_64,aarch64,riscv64" ;;
+        esac
+    done
+}
 while [ $# -gt 0 ]; do
     case $1 in
     --qemu-src=*) qemu_src=${1#*=} ;;
     --qemu-src) [ $# -gt 1 ] || die "--qemu-src needs a folder"; qemu_src=$2; shift ;;
-    -*) die "unknown option $1. Usage: ./run build [--qemu-src DIR|debian]" ;;
+    --targets=*) read_targets "${1#*=}" ;;
+    --targets) [ -n "${2:-}" ] || die "--targets needs a list, x86_64,aarch64,riscv64"
+               read_targets "$2"; shift ;;
+    -*) die "unknown option $1. Usage: ./run build [--qemu-src DIR|debian]" \
+            "[--targets x86_64,aarch64,riscv64]" ;;
     *) break ;;
     esac
     shift
@@ -54,3 +71,4 @@ if ! ninja -C "$HOST_CLOCK_BUILD" "$@" 9>&-; then
     message=${message:-error: the build failed: see above}
     die "${message#error: }"
 fi
+[ ${#machines[@]} = 0 ] || exec "$HOST_CLOCK_ROOT/scripts/build-qemu.sh" machines "${machines[@]}" 9>&-

@@ -8,12 +8,14 @@
 
 suites=(unit qtest upstream guest lab libvirt stock-faults differential mutation sanitizers
         fuzz style build)
+others=$HOST_CLOCK_BUILD/host-clock/machines/built
 case ${1:-} in
 -h | --help)
     cat << END
 usage: ./run check [SUITE...]
        ./run check SUITE --OPTION...
 suites: ${suites[*]}
+        machines, after ./run build --targets aarch64,riscv64
 With options one suite runs, and they are for its programs:
   libvirt --full                  all host clocks with all forms of <clock>
   differential --operations N     how many operations of each kind, 200000
@@ -40,11 +42,19 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+without=
+if [ ${#wanted[@]} != 0 ] || [ -e "$others" ]; then
+    suites+=(machines)
+else
+    without="the suite machines did not run, as it needs ./run build --targets aarch64,riscv64"
+fi
 suite_args=()
 for suite in "${wanted[@]:-${suites[@]}}"; do
     [[ " ${suites[*]} " == *" $suite "* ]] ||
         die "no suite '$suite'. The suites are: ${suites[*]}"
     suite_args+=(--suite "$suite")
+    # What was built once is to be that of today's source.
+    [ "$suite" != machines ] || "$HOST_CLOCK_ROOT/scripts/build-qemu.sh" machines || exit 1
 done
 
 run() {
@@ -67,4 +77,5 @@ while IFS=$'\t' read -r suite program chosen; do
 done < <(/usr/bin/python3 "$count" --failed "$logs/testlog.json")
 [ $((status && !again)) = 0 ] || die "meson test ended with status $status"
 shopt -s nullglob
+[ -z "$without" ] || say "$without"
 /usr/bin/python3 "$count" "$logs/testlog.json" "$logs"/again-*.json

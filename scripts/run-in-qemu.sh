@@ -3,12 +3,12 @@
 #
 # run-in-qemu.sh tests/{unit,qtest}/NAME [-OPTION...]: run one of QEMU's test
 # programs as QEMU's own 'meson test' does; with --full as the last option, all of it.
-# HOST_CLOCK_KIND names another tree than host-clock, as build-qemu.sh does, and
-# HOST_CLOCK_EMULATOR another emulator.
+# HOST_CLOCK_KIND names another tree than host-clock, as build-qemu.sh does,
+# HOST_CLOCK_OBJ another folder in it than obj, and HOST_CLOCK_EMULATOR another emulator.
 
 . "$(dirname "$0")/env.sh"
 
-obj=$HOST_CLOCK_BUILD/${HOST_CLOCK_KIND:-host-clock}/obj
+obj=$HOST_CLOCK_BUILD/${HOST_CLOCK_KIND:-host-clock}/${HOST_CLOCK_OBJ:-obj}
 src=$HOST_CLOCK_BUILD/${HOST_CLOCK_KIND:-host-clock}/src
 cd "$obj" || exit 1
 [ -x "$1" ] || {

@@ -197,12 +197,12 @@ def tree_map():
 
 def our_tests():
     """(suite, name) of each test of this project, in the order of running."""
-    for path in sorted(tree_map()):
+    for path, source in sorted(tree_map().items()):
         name = Path(path)
         if path.startswith('tests/unit/test-') and name.suffix == '.c':
             yield 'unit', name.stem
         elif path.startswith('tests/qtest/') and name.name.endswith('-test.c'):
-            yield 'qtest', name.stem
+            yield ('machines' if source.parent.name == 'machines' else 'qtest'), name.stem
     for suite, pattern in (('guest', 'qtest/guest/experiment.py'),
                            ('guest', 'qtest/bench/*-test.py'),
                            ('stock-faults', 'qtest/faults/*-test.py'),

@@ -22,6 +22,16 @@ def test_unknown_option(project):
     project.bad('build', '--frobnicate', says=['--frobnicate', '--qemu-src'])
 
 
+def test_unknown_target(project):
+    project.bad('build', '--targets', 'aarch64,sparc', says=["'sparc'", 'riscv64'])
+
+
+def test_machines_not_built(project):
+    done = subprocess.run([project.top / 'scripts' / 'check.sh', 'machines'],
+                          capture_output=True, text=True)
+    assert done.returncode and './run build --targets aarch64,riscv64' in done.stderr
+
+
 def test_unknown_suite(project):
     done = subprocess.run([project.top / 'scripts' / 'check.sh', 'nosuch'],
                           capture_output=True, text=True)

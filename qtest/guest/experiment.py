@@ -8,7 +8,7 @@ with what must be there, and prints a table and totals. A host clock whose
 device this host lacks is tried in the lab: a guest of our own emulator that has
 it, with a smaller guest in it. With --kvm the guests run under KVM: this host's,
 or that of the lab, which TCG emulates. With --y2038 they live through the end of
-32-bit time instead.
+32-bit time instead. With --machine virt the guests are of arm64.
 """
 
 import argparse
@@ -29,9 +29,10 @@ from judge import (CLASSIC, DATE, KVM, NONE, SYSTEM, TCG, Row, count_checks,
 from lib import kvm
 from lib.emulator import Emulator, EmulatorError, stamp
 from lib.kernel import GetKernelError, kernel_folder
-from lib.paths import OURS
+from lib.paths import OURS, VIRT
 from lib.sources import list_sources
-from experiment_guest import check_names, make_initramfs, run_row
+from experiment_guest import (check_names, make_initramfs, prepare_virt,
+                              run_row)
 from table import print_failures, print_table, print_tap
 
 # Those that the lab can have, where KVM is too.
@@ -44,13 +45,14 @@ def plan_rows(args):
         sources = args.sources.split(",")
     else:
         sources = [NONE, *([SYSTEM] if args.full else []),
-                   *(EVERY if args.kvm else CLASSIC)]
+                   *(EVERY if args.kvm or args.machine == "virt" else CLASSIC)]
+    is_pc = args.machine == "pc"
     if args.full:
         return [Row(*r) for r in itertools.product(
             sources, ["utc", "localtime", DATE], ["host", "rt", "vm"],
-            [True, False])]
+            [True, False] if is_pc else [None])]
     return [Row(*r) for r in itertools.product(
-        sources, ["utc", "localtime"], ["vm"], [True])]
+        sources, ["utc", "localtime"], ["vm"], [True if is_pc else None])]
 
 
 def missing_sources(rows, listed, binary):
@@ -71,7 +73,8 @@ def missing_sources(rows, listed, binary):
 
 def run_here(todo, kernel, args, say):
     """Run rows on this host, args.jobs at a time; yields their results."""
-    make_initramfs()
+    if args.machine == "pc":
+        make_initramfs()
     accel = KVM if args.kvm else TCG
     say(f"{len(todo)} rows on this host, {args.jobs} at a time, about "
         f"{5 + 7 * len(todo) / args.jobs:.0f} s")
@@ -135,6 +138,9 @@ def parse_args():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kvm", action="store_true", help="guests under KVM, "
                         "of this host or in the lab, and more host clocks")
+    parser.add_argument("--machine", choices=["pc", "virt"], default="pc",
+                        help="virt: that of aarch64, after ./run build --targets "
+                        "aarch64; this host's clocks only")
     parser.add_argument("--y2038", action="store_true", help="guests that pass "
                         "2038-01-19T03:14:07, by RTC and kernel")
     parser.add_argument("--full", action="store_true", help="every source x "
@@ -143,8 +149,7 @@ def parse_args():
                         help="write the table as DIR/index.html")
     parser.add_argument("--jobs", type=int, default=2, metavar="N",
                         help="guests at a time (default: 2)")
-    parser.add_argument("--qemu", metavar="PATH",
-                        default=str(OURS))
+    parser.add_argument("--qemu", metavar="PATH")
     parser.add_argument("--sources", metavar="LIST", help="host clocks, with "
                         f"commas; '{NONE}' is the emulator without -clock")
     parser.add_argument("--no-lab", action="store_true", help="leave out what "
@@ -159,8 +164,15 @@ def parse_args():
     args = parser.parse_args()
     if args.jobs < 1:
         parser.error("--jobs: at least 1")
+    args.qemu = args.qemu or str(OURS if args.machine == "pc" else VIRT)
+    build = "./run build"
+    if args.machine == "virt":
+        if args.kvm or args.y2038 or args.report:
+            parser.error("--machine virt: not with --kvm, --y2038 or --report")
+        args.no_lab = True
+        build += " --targets aarch64"
     if not os.access(args.qemu, os.X_OK):
-        parser.error(f"no emulator at {args.qemu}: run './run build' first, "
+        parser.error(f"no emulator at {args.qemu}: run '{build}' first, "
                      "or name one with --qemu")
     return args
 
@@ -201,7 +213,7 @@ def main():
         # The stock emulator has no -clock: ask only when it is needed.
         listed = ({} if all(row.source == NONE for row in rows)
                   else list_sources(args.qemu))
-        kernel = kernel_folder()
+        kernel = kernel_folder() if args.machine == "pc" else prepare_virt()
         results = run_rows(rows, listed, kernel, args, say)
     except (EmulatorError, GetKernelError, OSError) as e:
         sys.exit(f"experiment: {e}")

@@ -46,12 +46,13 @@ LAB = "lab"
 TCG = "tcg"
 KVM = "kvm"
 
+# hpet: on or off, or None for a machine that has none
 Row = namedtuple("Row", "source base clock hpet")
 
 
 def row_name(row):
     name = f"{row.source} base={row.base} clock={row.clock}"
-    return name if row.hpet else name + " hpet=off"
+    return name + " hpet=off" if row.hpet is False else name
 
 
 @dataclass

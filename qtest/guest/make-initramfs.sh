@@ -3,8 +3,9 @@
 #
 # make-initramfs.sh OUT [INIT]
 #
-# Pack busybox and an init script (default: the 'init' beside this script)
-# as an initramfs. OUT appears at once and whole, or not at all.
+# Pack busybox, or that which BUSYBOX names, and an init script (default: the
+# 'init' beside this script) as an initramfs. OUT appears at once and whole, or
+# not at all.
 
 set -eu
 
@@ -14,7 +15,7 @@ die() { echo "make-initramfs.sh: $*" >&2; exit 1; }
 out=$1
 init=${2:-$(dirname "$0")/init}
 
-busybox=$(command -v busybox) ||
+busybox=${BUSYBOX:-$(command -v busybox)} ||
     die "busybox is not installed: apt-get install busybox-static"
 command -v cpio >/dev/null ||
     die "cpio is not installed: apt-get install cpio"

@@ -20,7 +20,8 @@ def table_cells(result):
     late = None if result.late is None else -result.late
     return [f"({NONE})" if result.row.source == NONE else result.row.source,
             result.row.base, result.row.clock,
-            "on" if result.row.hpet else "off", result.verdict(), *shown,
+            {True: "on", False: "off", None: "-"}[result.row.hpet],
+            result.verdict(), *shown,
             number(late, "+.2f"), number(result.rate, ".3f"),
             "-" if result.hpet_seen is None else
             "as set" if result.hpet_seen else "WRONG",

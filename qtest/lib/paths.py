@@ -11,6 +11,7 @@ BUILD = Path(os.environ.get("HOST_CLOCK_BUILD") or ROOT / "build")
 SRC, OBJ = BUILD / "host-clock/src", BUILD / "host-clock/obj"
 EMULATOR = "qemu-system-x86_64"
 OURS = BUILD / "bin" / EMULATOR
+VIRT = BUILD / "bin/qemu-system-aarch64"
 STOCK = BUILD / "bin" / f"{EMULATOR}-stock"
 
 # So that the project's own scripts can be imported too

@@ -355,12 +355,13 @@ VM *vm_start_with(const VMOptions *options, const char *source,
     vm->rate[1] = is_scaled ? options->rate[1] ?: 2 : 1;
     clock = clock_args(vm);
     /* The PIT's interrupts would take most of the time when hours pass. */
-    line = g_strdup_printf("-machine pc,pit=%s -nodefaults %s "
+    line = g_strdup_printf("-machine %s -nodefaults %s "
                            "-rtc base=%s,clock=%s %s",
-                           options->real_irqs ? "on" : "off", clock, base,
-                           setting_names[setting], args);
+                           options->machine ?:
+                           options->real_irqs ? "pc" : "pc,pit=off", clock,
+                           base, setting_names[setting], args);
     vm->qts = init_with_binary(options->binary, line);
-    if (!options->real_irqs) {
+    if (!options->machine && !options->real_irqs) {
         qtest_irq_intercept_in(vm->qts, "ioapic");
     }
     return vm;

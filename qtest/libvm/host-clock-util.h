@@ -107,13 +107,15 @@ VM *vm_start(const char *source, Setting setting, const char *base,
 
 /**
  * VMOptions: what is seldom asked for
+ * @machine: arguments of -machine for another one than the PC
  * @binary: environment variable that names the emulator, or NULL for ours
  * @manual_wall_s: with what the manual clock starts; 0 for MANUAL_WALL_S
  * @rate: of the scaled clock; 0 for 3/2
  * @real_irqs: let interrupts reach the APIC, those of a PIT, too; vm_irq()
- *             cannot be used then
+ *             cannot be used then, nor with @machine
  */
 typedef struct VMOptions {
+    const char *machine;
     const char *binary;
     int64_t manual_wall_s;
     int rate[2];
