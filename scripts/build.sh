@@ -46,6 +46,7 @@ export HOST_CLOCK_QEMU_SRC=$qemu_src
 # Both trees, two object folders and the cache; little once they are there.
 need=3000
 [ ! -e "$HOST_CLOCK_BUILD/bin/qemu-system-x86_64" ] || need=200
+[ ${#machines[@]} = 0 ] || [ -e "$HOST_CLOCK_BUILD/host-clock/machines/built" ] || need=$((need + 500))
 need_space "$HOST_CLOCK_BUILD" "${HOST_CLOCK_NEED_MB:-$need}" "a build"
 
 exec 9> "$HOST_CLOCK_BUILD/.lock"

@@ -56,16 +56,16 @@ def measured():
     function, where = longest(product(), functions)
     file, name = longest(sources(), lambda path: [lines([path])])
     ptp = ROOT / 'plugin/host-clock-ptp.c'
-    yield 'lines of hw-rtc/ and plugin/, but for ptp', lines(product()) - lines([ptp]), 4800, ''
+    yield 'lines of hw-rtc/ and plugin/, but for ptp', lines(product()) - lines([ptp]), 5200, ''
     yield 'lines of plugin/host-clock-ptp.c', lines([ptp]), 220, ''
     yield 'lines of the longest function there', function, 50, f' in {where}'
     yield "lines that host clocks add to QEMU's own files", added(groups - {*FIXES}), 1000, ''
-    yield 'mails', len(mails), 44, ''
+    yield 'mails', len(mails), 47, ''
     yield 'patches of a base', max(len(list(folder.glob('*.patch')))
                                    for folder in (ROOT / 'patches').glob('[0-9]*')), 12, ''
     yield 'lines of patches/ without model-fixes', \
         lines(path for path in ROOT.glob('patches/*/*.patch')
-              if path.name not in model_fixes), 3600, ''
+              if path.name not in model_fixes), 4000, ''
     yield 'lines of the longest file', file, 500, f': {name}'
     yield 'words of documentation, without code', words(), 8000, ''
     yield 'lines of README.md', lines([ROOT / 'README.md']), 80, ''
