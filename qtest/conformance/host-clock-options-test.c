@@ -287,7 +287,6 @@ static void check_info(const char *args, const char *id, const char *type,
         g_assert_cmpstr(qdict_get_str(info, "state"), ==, "running");
         g_assert_cmpint(qdict_get_bool(info, "default"), ==, is_default);
         g_assert_cmpint(qdict_get_int(info, "generation"), ==, 0);
-        g_assert_cmpint(qdict_get_int(info, "last-step-ns"), ==, 0);
         g_assert_cmpint(qdict_get_int(info, "error-ns"), >=, 0);
         g_assert_cmpstr(qdict_get_str(info, "alarm"), !=, "");
         g_assert_false(qdict_haskey(info, "message"));

@@ -131,6 +131,18 @@ def wrong(case, vm, seen):
         yield "interrupts came early"
 
 
+def check_told(case, vm, slept):
+    """One event: that the host slept, and by how much wall time went ahead."""
+    vm.qmp.command("query-status")
+    steps = [event["data"] for event in vm.qmp.events
+             if event["event"] == "HOST_CLOCK_STEP"]
+    jump_s = 0 if MONOTONIC[case.source] == GOES_ON else slept
+    check(len(steps) == 1 and steps[0]["reason"] == "suspend"
+          and abs(steps[0]["suspended-ns"] / 1e9 - slept) < SLACK_S
+          and abs(steps[0]["step-ns"] / 1e9 - jump_s) < SLACK_S,
+          f"events: {steps}")
+
+
 def check_vm(say, case, vm, slept):
     """A VM is as it must be, at once or as soon as its source is sampled."""
     end = time.monotonic() + SAMPLED_S.get(case.source, 0)
@@ -142,6 +154,7 @@ def check_vm(say, case, vm, slept):
         vm.next_lines(LINES)
     say(f"figure: {name(case)}: {seen}")
     check(not found, "; ".join(found))
+    check_told(case, vm, slept)
 
 
 def name(case):
@@ -173,9 +186,6 @@ class Machines:
         had = {case: len(vm.seen) for case, vm in self.vms.items()}
         for case, vm in self.vms.items():
             vm.lines_from(0, had[case] + 2 * LINES)
-            vm.qmp.command("query-status")
-            self.tap.say(f"figure: {name(case)}: events " + " ".join(
-                e["event"] + str(e.get("data", "")) for e in vm.qmp.events))
             self.tap.attempt(f"suspend-{number}/{name(case)}", check_vm,
                              self.tap.say, case, vm, slept)
 

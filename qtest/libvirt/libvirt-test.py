@@ -25,6 +25,7 @@ from lib.tap import Tap
 import agent
 import cycles
 import forms
+import sync
 from daemon import Daemon, DaemonError
 
 NONE = None         # a domain without -clock
@@ -105,12 +106,13 @@ class Plan:
     def cycle_test(self, daemon, name, track, clock):
         cycles.cycle_test(daemon, self.other, name, track, clock)
 
-    def bad_input(self):
+    def others(self):
         yield ("libvirtd is not installed", refusal_test, NoPrograms("no"),
                "no-such-libvirtd is not installed", "apt-get install libvirt-daemon")
         yield ("libvirtd does not start", refusal_test,
                Daemon("broken", conf="no assignment"), "libvirtd ended at once",
                "libvirtd.conf:6: expecting an assignment", "docs/operators.rst")
+        yield "the script of docs/behind.rst", sync.sync_test, self.initramfs
         yield ("no agent in the guest", agent.no_agent_test, self.one, "silent")
 
 
@@ -140,7 +142,7 @@ def run(tap, args, clocks):
         agent.make_initramfs(plan.initramfs)
         with ThreadPoolExecutor(args.jobs) as pool:
             jobs = [pool.submit(attempt, tap, *row)
-                    for row in [*plan.rows, *plan.bad_input()]
+                    for row in [*plan.rows, *plan.others()]
                     if args.only in row[0]]
             try:
                 for job in jobs:

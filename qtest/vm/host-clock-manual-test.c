@@ -294,18 +294,13 @@ static void test_step(void)
 
         vm_wall_step(vm, steps[i]);
         wall_ns += steps[i];
-        event = qtest_qmp_event_ref(vm->qts, "HOST_CLOCK_STEP");
-        g_assert_nonnull(event);
-        if (!event) {
-            break;
-        }
+        event = qtest_qmp_eventwait_ref(vm->qts, "HOST_CLOCK_STEP");
         data = qdict_get_qdict(event, "data");
         g_assert_cmpstr(qdict_get_str(data, "id"), ==, "hc0");
         g_assert_cmpint(qdict_get_int(data, "step-ns"), ==, steps[i]);
         g_assert_cmpint(qdict_get_int(data, "generation"), ==, i + 1);
         qobject_unref(event);
         g_assert_cmpint(clock_info(vm, "hc0", "generation"), ==, i + 1);
-        g_assert_cmpint(clock_info(vm, "hc0", "last-step-ns"), ==, steps[i]);
         g_assert_cmpint(clock_info(vm, "hc0", "wall-ns"), ==, wall_ns);
         g_assert_cmpint(clock_info(vm, "hc0", "mono-ns"), ==, 12345);
     }
