@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The benchmark of the sources that this host lacks, and that of KVM, in the lab.
+"""The benchmark of the clocks that this host lacks, and that of KVM, in the lab.
 
-The lab is a Linux guest with /dev/rtc0 and /dev/hpet (qtest/lab/). It gets
+The lab is a Linux guest with /dev/rtc0, /dev/hpet and /dev/ptp0 (qtest/lab/). It gets
 stock QEMU, Python and the benchmark besides, and runs the parts that need an
 emulator on such a source. What it measures is emulated twice over: figures are
 for comparing with each other, not with those of the host.
@@ -81,13 +81,15 @@ def run(bench, names, parts):
         with Image() as image:
             image.add_build()
             add_bench(image, bench)
-            with Lab(image, job(bench, names, parts)) as lab:
+            image.add_igb(kernel_folder())
+            with Lab(image, 'load_igb\n' + job(bench, names, parts),
+                     extra=['-device', 'igb']) as lab:
                 results = fetch(lab.lines(began + BOUND_S, SILENCE_S))
     except (LabError, ImageError, subprocess.CalledProcessError,
             GetKernelError) as error:
         fail(f'the lab: {error}')
     for result in results:
-        label(result, 'hpet and rtc')
+        label(result, ', '.join(names))
     progress(f'{", ".join(names)} in the lab: {time.monotonic() - began:.0f} s')
     return results
 
