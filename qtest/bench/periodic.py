@@ -214,7 +214,7 @@ def goals(bench, found):
 
 def run(bench):
     # 20,000 of each: at 64 Hz that takes five minutes, and no more is to be had.
-    plan = bench.pick({1024: (250, 3)},
+    plan = bench.pick({1024: (125, 6)},
                       {64: (2500, 1), 1024: (500, 5), 8192: (800, 5)},
                       {64: (48, 1), 1024: (300, 1), 8192: (1000, 1)})
     found = []

@@ -28,6 +28,7 @@ class Goal:
     """What has to be at least (or at most) limit; worst: where it was the least.
 
     same: nothing is better or worse, the interval has to contain the limit.
+    cause: why it is missed, if that is known; docs/reviewers.rst says how.
     """
     text: str
     interval: Interval
@@ -37,6 +38,7 @@ class Goal:
     unit: str = ''
     worst: str = ''
     same: bool = False
+    cause: str = ''
 
     @property
     def met(self):
@@ -44,6 +46,11 @@ class Goal:
         if self.same:
             return self.interval.low <= self.limit <= self.interval.high
         return verdict(self.interval, self.limit, self.least)
+
+    @property
+    def failed(self):
+        """Missed, and it is not known why"""
+        return self.met is False and not self.cause
 
     def number(self, value):
         return f'{value:.{self.digits}f}{self.unit}'
@@ -56,8 +63,10 @@ class Goal:
                 self.number(value),
                 '' if low == high else
                 f'{low:.{self.digits}f} to {high:.{self.digits}f}',
-                {True: 'met', False: 'MISSED', None: 'not decided'}[self.met],
-                self.worst]
+                {True: 'met', False: 'missed' if self.cause else 'MISSED',
+                 None: 'not decided'}[self.met],
+                f'{self.worst}: {self.cause}' if self.met is False and self.cause
+                else self.worst]
 
 
 @dataclass

@@ -5,12 +5,15 @@ What differs from run to run is first of all where the linker put the code, so
 a run is of one pair of links, and the runs of a part are a sample of all links
 that there could be: the interval is that of a bootstrap over runs.
 """
+import math
 import random
 import statistics
 from bisect import bisect_left, bisect_right
 from collections import namedtuple
 
 CONFIDENCE = 0.95
+# That of the normal distribution
+NORMAL = 1.96
 RESAMPLES = 1000
 SEED = 17
 
@@ -28,21 +31,41 @@ def percentile(ordered, percent):
     return ordered[max(0, int(index))]
 
 
-class Drawn(namedtuple('Drawn', 'value figures')):
-    """A figure, and sorted what it is for runs drawn with replacement."""
+class Drawn(namedtuple('Drawn', 'value figures runs')):
+    """A figure, and sorted what it is for that many runs, drawn with
+    replacement."""
 
     def interval(self, of=1):
         """Holds in 95 of 100 cases. Of so many intervals, the worst of which is
         looked at, all hold together in as many."""
         outside = 100 * (1 - CONFIDENCE) / of / 2
-        return Interval(self.value, percentile(self.figures, outside),
-                        percentile(self.figures, 100 - outside))
+        return Interval(self.value, *(
+            self.wider(percentile(self.figures, percent))
+            for percent in (outside, 100 - outside)))
+
+    def wider(self, end):
+        """An end of the interval, further off; a ratio's stays above 0."""
+        times = widening(self.runs)
+        if self.figures[0] > 0:
+            return self.value * (end / self.value) ** times
+        return self.value + (end - self.value) * times
+
+
+def widening(runs):
+    """Draws from few runs differ by less than runs do: by the root of n / (n - 1),
+    and by what Student's t is above the normal distribution, here in its
+    expansion. Without it intervals of 8 runs hold in 80 of 100 cases."""
+    free, z = max(runs - 1, 1), NORMAL
+    student = z + (z ** 3 + z) / (4 * free) + \
+        (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * free ** 2)
+    return math.sqrt(runs / free) * student / z
 
 
 def draw(runs, figure):
     rng = random.Random(SEED)
     return Drawn(figure(runs), sorted(
-        figure(rng.choices(runs, k=len(runs))) for _ in range(RESAMPLES)))
+        figure(rng.choices(runs, k=len(runs))) for _ in range(RESAMPLES)),
+        len(runs))
 
 
 def bootstrap(runs, of=1):
