@@ -173,6 +173,8 @@ int guest_main(void)
     put_string("ready\n");
     while (turns--) {
         get_char();
+        /* The one that came as the last turn ended is not of this turn. */
+        take_irq();
         first = rtc ? run_rtc(rtc, count) : run_hpet(hpet, count);
         put_string("done\n");
         get_char();

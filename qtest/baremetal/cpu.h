@@ -45,6 +45,12 @@ static inline void wait_for_irq(void)
     __asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
+/* Takes an interrupt that waits, if there is one. */
+static inline void take_irq(void)
+{
+    __asm__ volatile("sti; nop; cli" : : : "memory");
+}
+
 /* Between cpu.c and cpu.S */
 void load_segments(void);
 void irq_ignore(void);
