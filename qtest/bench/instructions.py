@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common import NONE, command, fail
+from page import bars
 from plan import SYSTEM
 from results import Goal, Result, Table, worst
 from stats import exact
@@ -98,6 +99,16 @@ def goals(bench, counts):
     return result
 
 
+def plot(counts):
+    kinds = list(dict.fromkeys((kind, rtc) for kind, rtc, _ in counts))
+    names = list(dict.fromkeys(subject.name for _, _, subject in counts))
+    values = [[next(([number] for (kind, rtc, subject), number in counts.items()
+                     if (kind, rtc, subject.name) == (*group, name)), None)
+               for group in kinds] for name in names]
+    return bars('Instructions a read, in the device', 'instructions',
+                [f'{kind}, {rtc}' for kind, rtc in kinds], names, values, log=True)
+
+
 def run(bench):
     if not shutil.which('valgrind'):
         fail('valgrind is not there: install the Debian package valgrind '
@@ -119,6 +130,6 @@ def run(bench):
                 *([table('On the whole way from the translated code and back: '
                          'what speed can be, of stock\'s', bench, whole)]
                   if whole else [])],
-        goals=goals(bench, counts), header=('read', 'rtc', 'clock', 'instructions'),
+        goals=goals(bench, counts), plots=[plot(counts)], header=('read', 'rtc', 'clock', 'instructions'),
         raw=[(kind, rtc, subject.name, round(number, 2))
              for (kind, rtc, subject), number in counts.items()])

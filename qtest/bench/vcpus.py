@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """HPET reads by several vCPUs at once: what waits for what, see slices.py.
 
-QEMU 10.2 reads the counter without the big lock, 10.0 with it.  Either way the
-way to it has to have no shared cache line that stock's has not.
+QEMU 10.2 reads the counter without the big lock, but not under TCG; 10.0 with it.
+Either way the way to it has to have no shared cache line that stock's has not.
 """
 from reads import HEADER, LINKS, Rounds
 from results import Result
