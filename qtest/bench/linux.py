@@ -92,7 +92,7 @@ def goals(bench, samples):
 
 
 def run(bench):
-    seconds, windows = bench.pick((1, 6), (5, 8), (5, 6))
+    seconds, windows = bench.pick((1, 6), (4, 6), (5, 6))
     samples = measure(bench, seconds, windows)
     rows = [[machine[0], machine[1], subject.name,
              *(f'{value:.2f}' for value in medians(some))]

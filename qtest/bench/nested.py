@@ -8,7 +8,6 @@ for comparing with each other, not with those of the host.
 """
 import shlex
 import subprocess
-import tempfile
 import time
 
 from common import fail, progress
@@ -18,11 +17,10 @@ from lib.lab import KVM_CPU, LINUX_GUEST, Lab, LabError
 from lib.linux_guest import make_initramfs
 from lib.paths import BUILD, ROOT
 from results import RESULT, from_text
-from step import LIBRARY, build_library
 
-# readings and accuracy are of simulated devices and need no real one, and
-# callgrind is too much for a processor that is itself emulated.
-PARTS = ('reads', 'periodic', 'idle', 'step', 'vms')
+# What these find depends on the clock's device; the others are about what all
+# clocks share, or simulate the device.
+PARTS = ('periodic', 'idle', 'vms')
 # All parts take 6 minutes on two idle processors, a part 3 at most.
 BOUND_S = 3000
 SILENCE_S = 900
@@ -32,8 +30,6 @@ def add_bench(image, bench):
     image.add_python()
     image.add_scripts('bench')
     image.add_emulator(bench.stock.qemu.resolve().parent)
-    with tempfile.TemporaryDirectory() as folder:
-        image.add(build_library(bench, folder), BUILD / f'{LIBRARY}.so')
 
 
 def job(bench, names, parts, *more):

@@ -72,7 +72,7 @@ def run(bench):
     def undecided():
         return next((goal.text for goal in goals(rounds) if goal.met is None), '')
 
-    for number in bench.rounds('readings', *bench.pick((6, 6), (8, 24)),
+    for number in bench.rounds('readings', *bench.pick((6, 6), (8, 16)),
                                undecided):
         texts.append(measure(bench, number))
         rounds.append(read_csv(texts[-1]))

@@ -20,7 +20,7 @@ HPET_TICK_NS = 10
 RTC_HZ = 32768
 # When a pair arrives is stamped as soon as a busy machine lets this program run.
 RATE_TOLERANCE = 0.02
-RATE_SLACK_S = 1
+RATE_SLACK_S = 3
 # Of a period, by how much the estimate of the RTC's phase may be wrong
 EARLY = 0.1
 

@@ -17,7 +17,6 @@ from collections import namedtuple
 
 from common import fail, machine_args, progress
 from lib.emulator import Emulator
-from lib.paths import BUILD
 from lib.preload import build_preload
 from page import bars
 from results import Goal, Result, Table, worst
@@ -109,13 +108,6 @@ def longest(moments, stepped):
     return best
 
 
-def build_library(bench, folder):
-    """In the lab it comes with the image: there is no compiler."""
-    if bench.nested:
-        return BUILD / f'{LIBRARY}.so'
-    return build_preload(folder, LIBRARY)
-
-
 def measure(bench, subject, library, repeats, bound_s):
     """{step: [Silence]}; one that does not end ends the emulator too."""
     result = {}
@@ -155,7 +147,7 @@ def run(bench):
     repeats, bound_s = bench.pick((6, 2), (12, 20))
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        library = build_library(bench, folder)
+        library = build_preload(folder, LIBRARY)
         for subject in bench.subjects:
             found[subject] = measure(bench, subject, library, repeats, bound_s)
             progress(f'step: {subject.name}')

@@ -11,16 +11,14 @@ from slices import Config
 CPUS = (1, 2, 4, 8)
 # In a slice, by all vCPUs together; they wait for each other
 READS = 160_000
-NESTED_READS = 8000
 # What vCPUs fight for goes to whom luck chooses: what that may make
 GOAL = 0.95
 
 
 def run(bench):
-    reads = bench.pick(READS, READS, NESTED_READS)
     rounds = Rounds(bench, [
-        Config('host', cpus, (('hpet', reads // cpus),), bench.pick(2, 4))
-        for cpus in bench.pick((2,), CPUS, (1, 2))])
+        Config('host', cpus, (('hpet', READS // cpus),), 2)
+        for cpus in bench.pick((2,), CPUS)])
 
     def goals():
         return [rounds.goal(
@@ -31,7 +29,7 @@ def run(bench):
     def undecided():
         return next((goal.text for goal in goals() if goal.met is None), '')
 
-    for number in bench.rounds('vcpus', *bench.pick((6, 6), (8, 16), (3, 3)),
+    for number in bench.rounds('vcpus', *bench.pick((6, 6), (8, 10)),
                                undecided):
         rounds.measure(number)
     return Result(

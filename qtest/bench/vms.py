@@ -174,7 +174,7 @@ def cost_rows(found):
 
 
 def run(bench):
-    counts = bench.pick((4,), (1, 8, 32, 64), (1, 8))
+    counts = bench.pick((4,), (1, 8, 32, 64), (4,))
     found = measure(bench, counts, bench.pick(0.7, 1.5))
     starts = measure_starts(bench, bench.pick(6, 12, 6))
     most = counts[-1]
