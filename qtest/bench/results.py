@@ -135,7 +135,8 @@ def goals_rst(goals, facts):
     rows = ['  '.join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
             for line in lines]
     words = '; '.join(f'{what}: {text}' for what, text in facts)
-    return '\n'.join([f'{words}.', '', rule, rows[0], rule, *rows[1:], rule, ''])
+    return '\n'.join(['.. SPDX-License-Identifier: GPL-2.0-or-later', '',
+                      f'{words}.', '', rule, rows[0], rule, *rows[1:], rule, ''])
 
 
 def print_result(result):
