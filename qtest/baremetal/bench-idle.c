@@ -4,6 +4,9 @@
  *
  * Options: update=1    the RTC's update interrupts, acknowledged
  *          rate=N      and its periodic interrupts; N as in register A
+ *          drift=1     each period begins when the interrupt of the one before
+ *                      is served: so of many guests none meets the same others
+ *                      again and again
  *          letters=1   one letter on the serial line for each interrupt
  *          masked=1    all HPET comparators tick at 1 kHz with their interrupts
  *                      masked
@@ -14,13 +17,17 @@
 #define HPET_TIMERS     3
 #define HPET_MS_TICKS   100000
 
-static bool letters;
+static bool letters, drift;
 
 static INTERRUPT void rtc_tick(struct interrupt_frame *frame)
 {
     (void)frame;
     cmos_read(RTC_REG_C);
     irq_end(IRQ_RTC);
+    if (drift) {
+        cmos_write(RTC_REG_B, RTC_B_24H);
+        cmos_write(RTC_REG_B, RTC_B_24H | RTC_B_PIE);
+    }
     if (letters) {
         outb(COM1, '.');
     }
@@ -45,6 +52,7 @@ int guest_main(void)
     uint32_t rate = option("rate", 0);
 
     letters = option("letters", 0);
+    drift = option("drift", 0);
     irq_init();
     irq_set(IRQ_RTC, rtc_tick);
     if (option("masked", 0)) {

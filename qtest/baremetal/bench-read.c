@@ -11,23 +11,24 @@
  * time the clock and not the reading.  One HPET read is the low 32 bits of the
  * main counter, enabled.
  *
- * With cpus=2 both processors do each slice's reads at once.  They take turns
+ * With cpus=N all processors do each slice's reads at once.  They take turns
  * at the RTC's index register without a lock: which register a read then gets
  * is of no interest here, and a lock would measure itself.
  *
  * Options: date=N and hpet=N, reads a slice (0: none); slices=N of each kind;
- * cpus=1|2.
+ * cpus=1 to 8.
  */
 #include "cpu.h"
 
 /*
- * What the second processor is to do, a new number each time; and has done.
- * volatile: the other processor changes it.
+ * What the other processors are to do, a new number each time; and how often
+ * one of them has done it.
+ * volatile: the other processors change it, or look at it.
  */
 static void (*volatile shared_read)(void);
 /* volatile: as above */
 static volatile uint32_t shared_reads, shared_order, shared_done;
-static bool has_second;
+static uint32_t others;
 
 static void read_date(void)
 {
@@ -48,14 +49,17 @@ static void read_many(void (*read)(void), uint32_t reads)
     }
 }
 
-static void second_processor(void)
+static void other_processor(void)
 {
+    uint32_t done = 0;
+
     for (;;) {
-        while (shared_done == shared_order) {
+        while (done == shared_order) {
             cpu_relax();
         }
         read_many(shared_read, shared_reads);
-        shared_done++;
+        done++;
+        __atomic_add_fetch(&shared_done, 1, __ATOMIC_SEQ_CST);
     }
 }
 
@@ -65,13 +69,11 @@ static void run_slice(char letter, void (*read)(void), uint32_t reads)
         return;
     }
     put_char(letter);
-    if (has_second) {
-        shared_read = read;
-        shared_reads = reads;
-        shared_order++;
-    }
+    shared_read = read;
+    shared_reads = reads;
+    shared_order++;
     read_many(read, reads);
-    while (shared_done != shared_order) {
+    while (shared_done != others * shared_order) {
         cpu_relax();
     }
 }
@@ -89,12 +91,10 @@ int guest_main(void)
     if (hpet) {
         hpet_enable();
     }
-    if (option("cpus", 1) > 1) {
-        has_second = cpu_start_second(second_processor);
-        if (!has_second) {
-            put_string("bench-read: no second processor\n");
-            return 1;
-        }
+    others = option("cpus", 1) - 1;
+    if (others && !cpu_start_others(others, other_processor)) {
+        put_string("bench-read: not as many processors\n");
+        return 1;
     }
     /* In turn, so that a slow spell of the host meets both kinds. */
     while (slices--) {

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Stamps the periodic interrupts of the RTC and of the HPET at 64, 1024 and
- * 8192 Hz.
+ * Stamps the periodic interrupts of the RTC, or of the HPET.
  *
  * The stamps are of the TSC, which under TCG is the host's TSC, whatever the
- * host clock.  Before and after each run the guest reads TSC and HPET counter
+ * host clock.  Before and after the run the guest reads TSC and HPET counter
  * together, so that the stamps can be told in terms of the time on which the
  * interrupts are due; that this time passes as it should is for the host to
  * check, which stamps the lines.
  *
+ * A turn begins when a byte comes, and another byte asks for its stamps, as
+ * printing them would disturb other guests.
+ *
  * Prints, all numbers in hex:
- *   run DEVICE HZ PERIOD       DEVICE r or h; PERIOD: cycles of 32768 Hz, or
- *                              HPET ticks
+ *   ready                      and waits for a byte
+ *   run PERIOD                 cycles of 32768 Hz, or HPET ticks
  *   due TICKS                  when the first one is due (HPET)
  *   pair TICKS TSC             HPET counter and TSC at one moment; twice
+ *   done                       and waits for a byte
  *   TSC...                     less the TSC of the first pair
- *   .                          end of the run; at the end of all, '|'
  *
- * Options: n64=N, n1024=N, n8192=N interrupts of each; 0: none.
+ * Options: rtc=HZ or hpet=HZ; turns=N, count=N interrupts in each.
  */
 #include "cpu.h"
 
@@ -88,16 +90,11 @@ static void print_stamps(uint64_t first)
         put_hex(stamps[i] - first, 10);
         put_char('\n');
     }
-    put_string(".\n");
 }
 
-static void print_run(char device, uint32_t hz, uint32_t period)
+static void print_run(uint32_t period)
 {
     put_string("run ");
-    put_char(device);
-    put_char(' ');
-    put_hex(hz, 4);
-    put_char(' ');
     put_hex(period, 8);
     put_char('\n');
 }
@@ -110,7 +107,8 @@ static void hpet_restart(uint32_t config)
     hpet_write(HPET_CFG, HPET_CFG_ENABLE | config);
 }
 
-static void run_rtc(uint32_t hz, uint32_t count)
+/* Both return the TSC of the first pair. */
+static uint64_t run_rtc(uint32_t hz, uint32_t count)
 {
     uint32_t period = 32768 / hz, rate = 1;
     uint64_t first;
@@ -118,7 +116,7 @@ static void run_rtc(uint32_t hz, uint32_t count)
     while (1u << (rate - 1) < period) {
         rate++;
     }
-    print_run('r', hz, period);
+    print_run(period);
     hpet_restart(0);
     first = print_pair();
     n_stamps = 0;
@@ -131,15 +129,15 @@ static void run_rtc(uint32_t hz, uint32_t count)
     cmos_write(RTC_REG_B, RTC_B_24H);
     cmos_read(RTC_REG_C);
     print_pair();
-    print_stamps(first);
+    return first;
 }
 
-static void run_hpet(uint32_t hz, uint32_t count)
+static uint64_t run_hpet(uint32_t hz, uint32_t count)
 {
     uint32_t period = HPET_TICK_HZ / hz;
     uint64_t first;
 
-    print_run('h', hz, period);
+    print_run(period);
     put_string("due ");
     put_hex(HPET_FIRST, 8);
     put_char('\n');
@@ -156,15 +154,14 @@ static void run_hpet(uint32_t hz, uint32_t count)
     }
     hpet_write(HPET_TN_CFG, HPET_TN_32BIT);
     print_pair();
-    print_stamps(first);
+    return first;
 }
 
 int guest_main(void)
 {
-    static const struct {
-        const char *option;
-        uint32_t hz;
-    } rates[] = { { "n64", 64 }, { "n1024", 1024 }, { "n8192", 8192 } };
+    uint32_t rtc = option("rtc", 0), hpet = option("hpet", 0);
+    uint32_t count = option("count", 1), turns = option("turns", 1);
+    uint64_t first;
 
     if (!hpet_present()) {
         put_string("bench-tick: no HPET at 0xfed00000\n");
@@ -173,14 +170,16 @@ int guest_main(void)
     irq_init();
     irq_set(IRQ_RTC, rtc_tick);
     irq_set(IRQ_TIMER, hpet_tick);
-    for (unsigned i = 0; i < sizeof(rates) / sizeof(*rates); i++) {
-        uint32_t count = option(rates[i].option, 0);
-
-        if (count) {
-            run_rtc(rates[i].hz, count);
-            run_hpet(rates[i].hz, count);
-        }
+    put_string("ready\n");
+    while (turns--) {
+        get_char();
+        /* The one that came as the last turn ended is not of this turn. */
+        take_irq();
+        first = rtc ? run_rtc(rtc, count) : run_hpet(hpet, count);
+        put_string("done\n");
+        get_char();
+        print_stamps(first);
+        put_string("ready\n");
     }
-    put_string("|\n");
     return 0;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What cpu.c cannot say in C: segments, and where the second processor begins.
+ * What cpu.c cannot say in C: segments, and where other processors begin.
  */
 
 #define CODE    0x08
 #define DATA    0x10
 /* Where cpu.c copies ap_start; a SIPI names a page below 1 MiB. */
 #define AP_BASE 0x8000
+#define AP_STACK    1024
+#define AP_MAX      7
 
         .text
 
@@ -25,7 +27,7 @@ load_segments:
 irq_ignore:
         iret
 
-/* The second processor, in real mode, at AP_BASE */
+/* Another processor, in real mode, at AP_BASE */
         .code16
         .globl  ap_start
 ap_start:
@@ -50,7 +52,8 @@ ap_protected:
         movw    %ax, %ds
         movw    %ax, %es
         movw    %ax, %ss
-        movl    $ap_stack_top, %esp
+        movl    $-AP_STACK, %esp
+        lock xaddl %esp, ap_stack       /* each takes one of its own */
         call    ap_main
         jmp     halt
 
@@ -64,10 +67,12 @@ gdt_end:
 gdt_pointer:
         .word   gdt_end - gdt - 1
         .long   gdt
+ap_stack:
+        .long   ap_stack_top
 
         .bss
         .balign 16
-        .skip   4096
+        .skip   AP_MAX * AP_STACK
 ap_stack_top:
 
         .section .note.GNU-stack, "", @progbits

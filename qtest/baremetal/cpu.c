@@ -141,28 +141,28 @@ void irq_end(unsigned irq)
     outb(PIC_MASTER, PIC_EOI);
 }
 
-/* The second processor */
+/* The other processors */
 
 static void (*ap_work)(void);
-/* volatile: the second processor changes it */
-static volatile bool ap_runs;
+/* volatile: they change it */
+static volatile uint32_t ap_running;
 
 void ap_main(void)
 {
-    ap_runs = true;
+    __atomic_add_fetch(&ap_running, 1, __ATOMIC_SEQ_CST);
     ap_work();
 }
 
-/* True as soon as the second processor runs */
-static bool ap_wait(unsigned us)
+/* True as soon as so many of them run */
+static bool ap_wait(uint32_t others, unsigned us)
 {
-    while (us-- && !ap_runs) {
+    while (us-- && ap_running != others) {
         inb(PORT_DELAY);
     }
-    return ap_runs;
+    return ap_running == others;
 }
 
-bool cpu_start_second(void (*work)(void))
+bool cpu_start_others(uint32_t others, void (*work)(void))
 {
     uint8_t *to = (uint8_t *)AP_BASE;
 
@@ -171,11 +171,11 @@ bool cpu_start_second(void (*work)(void))
     }
     ap_work = work;
     apic_write(APIC_ICR, APIC_INIT);
-    ap_wait(10000);
+    ap_wait(others, 10000);
     apic_write(APIC_ICR, APIC_SIPI | AP_BASE >> 12);
-    if (ap_wait(10000)) {
+    if (ap_wait(others, 10000)) {
         return true;
     }
     apic_write(APIC_ICR, APIC_SIPI | AP_BASE >> 12);
-    return ap_wait(1000000);
+    return ap_wait(others, 1000000);
 }

@@ -34,15 +34,21 @@ void irq_set(unsigned irq, IrqHandler handler);
 void irq_end(unsigned irq);
 
 /*
- * Starts the second processor (INIT, SIPI, SIPI), which calls @work and halts
- * when that returns.  Returns false if there is none.
+ * Starts all @others, 7 at most (INIT, SIPI, SIPI), which call @work and halt
+ * when that returns.  Returns false if there are fewer.
  */
-bool cpu_start_second(void (*work)(void));
+bool cpu_start_others(uint32_t others, void (*work)(void));
 
 /* Waits for an interrupt; none that comes between the two is missed. */
 static inline void wait_for_irq(void)
 {
     __asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+/* Takes an interrupt that waits, if there is one. */
+static inline void take_irq(void)
+{
+    __asm__ volatile("sti; nop; cli" : : : "memory");
 }
 
 /* Between cpu.c and cpu.S */

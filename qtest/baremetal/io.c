@@ -2,6 +2,7 @@
 #include "io.h"
 
 #define UART_LSR        (COM1 + 5)
+#define UART_LSR_DR     0x01
 #define UART_LSR_THRE   0x20
 
 #define INFO_CMDLINE    0x4         /* flag: the cmdline field is valid */
@@ -87,6 +88,14 @@ void put_char(char c)
         /* the transmitter is busy */
     }
     outb(COM1, c);
+}
+
+char get_char(void)
+{
+    while (!(inb(UART_LSR) & UART_LSR_DR)) {
+        /* nothing has come yet */
+    }
+    return inb(COM1);
 }
 
 void put_string(const char *s)

@@ -80,6 +80,7 @@ uint32_t option(const char *name, uint32_t fallback);
 void put_to_buffer(char *to);
 void put_buffer(void);
 
+char get_char(void);
 void put_char(char c);
 void put_string(const char *s);
 void put_dec(uint64_t value, int width);    /* width: leading zeros up to it */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the parts of the benchmark share: whom they compare, how a guest is
-started, what an emulator has used, and statistics.
+started, and what an emulator has used.
 """
 import os
 import re
@@ -10,15 +10,15 @@ from collections import namedtuple
 from pathlib import Path
 
 from lib.emulator import EmulatorError
-from lib.paths import BUILD, OBJ
 from lib.sources import list_sources
 
 FIRMWARE = ('/usr/share/qemu', '/usr/share/seabios')
 NONE = '(none)'
 STOCK = 'stock'
 ALL_PROCESSORS = os.sched_getaffinity(0)
-# 'system' is what no -clock means; 'manual' stands still until it is told.
-NOT_MEASURED = ('system', 'manual')
+# It stands still until it is told.
+NOT_MEASURED = ('manual',)
+SYSTEM = 'system'
 
 # Who is measured: name is 'stock', '(none)' for ours without -clock, or a source
 Subject = namedtuple('Subject', 'name qemu clock')
@@ -30,32 +30,6 @@ class BenchError(Exception):
 
 def fail(message):
     raise BenchError(message)
-
-
-class Bench:
-    """What was asked for: programs, subjects, and how thoroughly."""
-
-    def __init__(self, args):
-        self.quick, self.nested = args.quick, args.nested
-        self.qemu, self.accel = args.qemu, args.accel
-        self.stock = Subject(STOCK, args.stock, None)
-        self.ours = [Subject(name, args.qemu, None if name == NONE else name)
-                     for name in args.sources]
-        self.subjects = [self.stock, *self.ours]
-
-    def guest(self, name):
-        return BUILD / 'qtest/baremetal' / f'{name}.elf'
-
-    def program(self, name):
-        """A benchmark of QEMU's tests/bench/."""
-        return OBJ / 'tests/bench' / name
-
-    def pick(self, quick, full, nested=None):
-        """How thoroughly: one of these. In the lab, where all takes longer,
-        it is quick unless said otherwise."""
-        if self.nested and nested is not None:
-            return nested
-        return quick if self.quick or self.nested else full
 
 
 def progress(text):
@@ -124,16 +98,3 @@ def quartiles(values):
         return min(values), max(values)
     low, _, high = statistics.quantiles(values, n=4, method='inclusive')
     return low, high
-
-
-def percentile(ordered, percent):
-    """Of a sorted list: the least value that so many percent do not exceed."""
-    index = -(-len(ordered) * percent // 100) - 1
-    return ordered[max(0, int(index))]
-
-
-def spread(values, digits=2, scale=1):
-    """'median (lower quartile-upper quartile)'"""
-    low, high = quartiles(values)
-    return (f'{statistics.median(values) / scale:.{digits}f} '
-            f'({low / scale:.{digits}f}-{high / scale:.{digits}f})')

@@ -5,11 +5,12 @@ import subprocess
 from html import escape
 
 from common import fail, quartiles
-from results import Plot, verdict
+from results import GOAL_COLUMNS, Plot, tally
 
-COLOURS = {'stock': '#5b6472', 'system': '#0f6e84', '(none)': '#0f6e84',
-           'dynticks': '#d1761a', 'unix': '#6b4fa0', 'raw': '#2e8b57',
-           'hpet': '#b3261e', 'rtc': '#c2417c'}
+COLOURS = {'stock': '#5b6472', 'stock again': '#98a0ad', '(none)': '#0f6e84',
+           'system': '#54a9bc', 'dynticks': '#d1761a', 'unix': '#6b4fa0',
+           'boottime': '#8a6d1f', 'raw': '#2e8b57', 'scaled': '#7a4b2a',
+           'hpet': '#b3261e', 'rtc': '#c2417c', 'ptp': '#3557a8'}
 OTHER = '#22262e'
 
 STYLE = """
@@ -21,6 +22,7 @@ main { max-width: 66rem; margin: 0 auto; padding: 3rem 1.5rem 5rem; }
 h1 { font: 600 2.3rem/1.15 Georgia, "Noto Serif", "DejaVu Serif", serif;
   margin: 0 0 1rem; }
 h2 { font-size: 1.2rem; margin: 0 0 .4rem; }
+a { color: #0f6e84; text-decoration: none; }
 h3 { font-size: .95rem; margin: 1.6rem 0 .5rem; font-weight: 600; }
 p { margin: .4rem 0; max-width: 50rem; }
 section { background: #fffefb; border: 1px solid #e4dfd4; margin: 1.4rem 0;
@@ -78,6 +80,32 @@ def bars(title, label, groups, names, values, line=None, log=False):
     return Plot(title, '\n'.join(script), data)
 
 
+def intervals(title, label, found, limits=()):
+    """Points with their intervals, of which found has (group, name, Interval);
+    a line for each limit."""
+    groups = list(dict.fromkeys(group for group, _, _ in found))
+    names = list(dict.fromkeys(name for _, name, _ in found))
+    width = 0.8 / len(names)
+    data, clauses = {}, []
+    for number, name in enumerate(names):
+        left = -0.4 + width * (number + 0.5)
+        data[f'$point{number}'] = [
+            f'{groups.index(group) + left} {some.value} {some.low} {some.high}'
+            for group, which, some in found if which == name]
+        clauses.append(f'$point{number} using 1:2:3:4 with yerrorbars pt 7 '
+                       f'ps 0.9 lw 2 lc rgb "{COLOURS.get(name, OTHER)}" '
+                       f'title "{name}"')
+    tics = ', '.join(f'"{group}" {at}' for at, group in enumerate(groups))
+    arrows = [f'set arrow {number} from graph 0, first {limit} to graph 1, '
+              f'first {limit} nohead lc rgb "#b3261e" dt 2'
+              for number, limit in enumerate(limits, 1)]
+    return Plot(title, '\n'.join([
+        f'set ylabel "{label}"', f'set xtics ({tics}) scale 0',
+        f'set xrange [-0.6:{len(groups) - 0.4}]', 'set bars 0.5',
+        'set offsets 0, 0, graph 0.05, graph 0.05', *arrows,
+        'plot ' + ', '.join(clauses)]), data)
+
+
 def draw(plot):
     """The plot as SVG, to be put into a page."""
     blocks = [f'{name} << EOD\n' + '\n'.join(lines) + '\nEOD'
@@ -116,17 +144,24 @@ def table_html(table):
 
 
 def goal_html(goal):
+    text, limit, figure, interval, said, worst = goal.cells()
     kind = {True: 'met', False: 'missed', None: 'open'}[goal.met]
-    return (f'<tr><td class=wrap>{escape(goal.text)}'
-            f'<td class=figure>{escape(goal.figure)}'
-            f'<td><span class="tag {kind}">{verdict(goal)}</span></tr>')
+    return (f'<tr><td class=wrap>{escape(text)}<td class=figure>{escape(limit)}'
+            f'<td class=figure><b>{escape(figure)}</b>'
+            f'<td class=figure>{escape(interval)}'
+            f'<td><span class="tag {kind}">{said}</span>'
+            f'<td class="wrap soft">{escape(worst)}</tr>')
 
 
-def goals_html(goals):
-    if not goals:
-        return ''
-    return ('<h3>Goals</h3><table>' + ''.join(map(goal_html, goals)) +
-            '</table>')
+def goals_html(results):
+    """All of them, below a line for each part."""
+    rows = ''.join(
+        f'<tr><th colspan=6><a href="#{result.part}">{escape(result.title)}'
+        '</a></th></tr>' + ''.join(map(goal_html, result.goals))
+        for result in results if result.goals)
+    heads = ''.join(f'<th>{escape(name)}' for name in GOAL_COLUMNS)
+    return (f'<section id=goals><h2>Goals</h2><div class=scroll><table>'
+            f'<tr>{heads}</tr>{rows}</table></div></section>')
 
 
 def plot_html(plot):
@@ -136,7 +171,6 @@ def plot_html(plot):
 def result_html(result):
     return (f'<section id="{result.part}"><h2>{escape(result.title)}</h2>'
             f'<p class=soft>{escape(result.about)}</p>'
-            + goals_html(result.goals)
             + ''.join(map(plot_html, result.plots))
             + ''.join(map(table_html, result.tables))
             + f'<p class=soft>Raw figures: <code>bench-{result.part}.csv</code>'
@@ -146,9 +180,7 @@ def result_html(result):
 
 def write(path, results, facts):
     """facts: [(what, text)] about the machine and the run"""
-    goals = [goal for result in results for goal in result.goals]
-    met = sum(goal.met is True for goal in goals)
-    missed = sum(goal.met is False for goal in goals)
+    met = [goal.met for result in results for goal in result.goals]
     lines = ''.join(f'<tr><td class=soft>{escape(what)}<td class=wrap>'
                     f'{escape(text)}</tr>' for what, text in facts)
     path.write_text(
@@ -157,11 +189,11 @@ def write(path, results, facts):
         '<title>Host clocks against stock QEMU</title>'
         f'<style>{STYLE}</style><main>'
         '<h1>Host clocks against stock QEMU</h1>'
-        f'<p>{met} goals met, {missed} not met'
-        f'{", the rest not judged" if met + missed < len(goals) else ""}. '
-        'Stock is QEMU of the same source and flags without this project’s '
-        'patches; both took turns in one run. Figures are medians; in '
-        'brackets, and as whiskers, the quartiles.</p>'
-        f'<table>{lines}</table>'
+        f'<p>{tally(met)}. Stock is QEMU of the same source and flags without '
+        'this project’s patches. A goal is met, or missed, by the whole of its '
+        '95 % interval; if that contains the limit, it is not decided. Where a '
+        'goal is for several clocks, the worst one is shown, and its interval '
+        'is so wide that those of all clocks hold together.</p>'
+        f'<table>{lines}</table>' + goals_html(results)
         + ''.join(map(result_html, results)) + '</main></html>\n',
         encoding='utf-8')

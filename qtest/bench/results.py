@@ -6,9 +6,12 @@ import json
 import zlib
 from dataclasses import asdict, dataclass, field
 
+from stats import Interval, verdict
+
 # Results, packed, are text again on the lab's serial line; so much a line.
 RESULT = '@ result '
 WIDTH = 900
+GOAL_COLUMNS = ['goal', 'limit', 'figure', '95 % interval', 'is', 'the worst']
 
 
 @dataclass
@@ -22,10 +25,48 @@ class Table:
 
 @dataclass
 class Goal:
-    """met: True, False, or None where the run is too short to say."""
+    """What has to be at least (or at most) limit; worst: where it was the least.
+
+    same: nothing is better or worse, the interval has to contain the limit.
+    cause: why it is missed, if that is known; docs/reviewers.rst says how.
+    """
     text: str
-    figure: str
-    met: object
+    interval: Interval
+    limit: float
+    least: bool = False
+    digits: int = 2
+    unit: str = ''
+    worst: str = ''
+    same: bool = False
+    cause: str = ''
+
+    @property
+    def met(self):
+        """True, False, or None while the interval contains the limit."""
+        if self.same:
+            return self.interval.low <= self.limit <= self.interval.high
+        return verdict(self.interval, self.limit, self.least)
+
+    @property
+    def failed(self):
+        """Missed, and it is not known why"""
+        return self.met is False and not self.cause
+
+    def number(self, value):
+        return f'{value:.{self.digits}f}{self.unit}'
+
+    def cells(self):
+        """As in GOAL_COLUMNS"""
+        value, low, high = self.interval
+        sign = '=' if self.same else '≥' if self.least else '≤'
+        return [self.text, f'{sign} {self.number(self.limit)}',
+                self.number(value),
+                '' if low == high else
+                f'{low:.{self.digits}f} to {high:.{self.digits}f}',
+                {True: 'met', False: 'missed' if self.cause else 'MISSED',
+                 None: 'not decided'}[self.met],
+                f'{self.worst}: {self.cause}' if self.met is False and self.cause
+                else self.worst]
 
 
 @dataclass
@@ -50,23 +91,30 @@ class Result:
     raw: list = field(default_factory=list)
 
 
-def at_most(text, figure, limit, digits=2, unit=''):
-    return Goal(text, f'{figure:.{digits}f}{unit}', figure <= limit)
+def worst(goals):
+    """Of the same goal under several clocks: one that is missed before one
+    that is not decided; of those the one that is furthest off."""
+    rank = {False: 0, None: 1, True: 2}
+
+    def key(goal):
+        value, limit = goal.interval.value, goal.limit
+        off = abs(value - limit) * -1 if goal.same else value - limit
+        return rank[goal.met], off if goal.least or goal.same else -off
+    return min(goals, key=key)
 
 
-def at_least(text, figure, limit, digits=2, unit=''):
-    return Goal(text, f'{figure:.{digits}f}{unit}', figure >= limit)
-
-
-def verdict(goal):
-    return {True: 'met', False: 'NOT MET', None: 'not judged'}[goal.met]
+def tally(met):
+    """Of [Goal.met], in words"""
+    return (f'{met.count(True)} goals met, {met.count(False)} missed, '
+            f'{met.count(None)} not decided')
 
 
 def print_table(table):
     lines = [table.columns, *table.rows]
     widths = [max(len(line[i]) for line in lines)
               for i in range(len(table.columns))]
-    print(f'\n{table.title}')
+    if table.title:
+        print(f'\n{table.title}')
     for number, line in enumerate(lines):
         cells = [cell.ljust(width) if i < table.left else cell.rjust(width)
                  for i, (cell, width) in enumerate(zip(line, widths))]
@@ -75,14 +123,29 @@ def print_table(table):
             print(f'  {"  ".join("-" * width for width in widths)}')
 
 
+def goals_table(goals):
+    return Table('', GOAL_COLUMNS, [goal.cells() for goal in goals])
+
+
+def goals_rst(goals, facts):
+    """For docs/: a paragraph of facts and a table"""
+    lines = [GOAL_COLUMNS, *(goal.cells() for goal in goals)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    rule = '  '.join('=' * width for width in widths)
+    rows = ['  '.join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+            for line in lines]
+    words = '; '.join(f'{what}: {text}' for what, text in facts)
+    return '\n'.join(['.. SPDX-License-Identifier: GPL-2.0-or-later', '',
+                      f'{words}.', '', rule, rows[0], rule, *rows[1:], rule, ''])
+
+
 def print_result(result):
     print(f'\n== {result.part}: {result.title}')
     for table in result.tables:
         print_table(table)
     if result.goals:
         print()
-    for goal in result.goals:
-        print(f'  {verdict(goal):10}  {goal.text}: {goal.figure}')
+        print_table(goals_table(result.goals))
 
 
 def write_csv(path, result):
@@ -104,6 +167,8 @@ def from_text(packed):
     """[Result], as they were handed to say_packed()"""
     results = []
     for fields in json.loads(zlib.decompress(base64.b64decode(packed))):
+        for goal in fields['goals']:
+            goal['interval'] = Interval(*goal['interval'])
         for name, kind in (('tables', Table), ('goals', Goal), ('plots', Plot)):
             fields[name] = [kind(**each) for each in fields[name]]
         results.append(Result(**fields))

@@ -1,110 +1,205 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""1, 8 and 32 VMs on one source: CPU and memory per VM, and start-up time.
+"""1, 8, 32 and 64 VMs on one clock: CPU, memory, wake-ups, and how long one starts.
 
 Each guest has the RTC's periodic interrupts on, at 64 Hz, so that there is
-something to count.
+something to count; each at a phase that drifts, as those that meet again and
+again cost another time. As many VMs without -clock run beside them, and are counted
+over the same seconds; those of a clock join one after the other, so that a few of
+them are counted, too.
 """
 import statistics
 import time
 from collections import namedtuple
-from contextlib import ExitStack
 
-from common import fail, machine_args, progress, pss_kib
+from common import NONE, fail, machine_args, progress, pss_kib, wakeups
 from lib.emulator import Emulator, cpu_ns
-from page import bars
-from results import Result, Table, at_most
+from page import intervals
+from results import Goal, Result, Table, worst
+from stats import bootstrap
 
-COUNTS = (1, 8, 32)
 RATE_64 = 10
 SETTLE_S = 1
-# Per VM, 32 VMs against 1: what counts as linear
-GOAL = 1.25
-WHAT = {'start_cpu_s': ('start-up CPU, s', 3), 'start_s': ('start-up, s', 2),
-        'cpu_ms': ('CPU, ms/s', 2), 'pss_mib': ('memory, MiB', 1)}
+START_S = 60
+AGAIN = '(none) again'
+# Of what as many VMs without -clock cost
+GOAL = 1.02
+# Above a VM without -clock: rtc waits for an edge of a second
+START_GOALS_MS = {'rtc': 1100}
+START_GOAL_MS = 50
+WHAT = {'cpu_ms': ('CPU, ms/s', 2), 'wakeups': ('wake-ups/s', 1),
+        'pss_mib': ('memory, MiB', 1)}
 
-# Per VM, but start_s: until the last of them runs
-Cost = namedtuple('Cost', 'start_s start_cpu_s cpu_ms pss_mib')
+Cost = namedtuple('Cost', WHAT)         # of a VM
 
 
-def measure(bench, subject, count, seconds):
-    began = time.monotonic()
-    with ExitStack() as stack:
-        vms = [stack.enter_context(Emulator(
-            str(subject.qemu), machine_args(
-                subject, bench.guest('bench-idle'), {'rate': RATE_64}),
-            serial=True)) for _ in range(count)]
-        for vm in vms:
+class Herd:
+    """VMs of one subject"""
+
+    def __init__(self, bench, subject):
+        self.bench, self.subject, self.vms = bench, subject, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for vm in self.vms:
+            vm.kill()
+        for vm in self.vms:
+            vm.close()
+
+    def start(self):
+        return Emulator(str(self.subject.qemu), machine_args(
+            self.subject, self.bench.guest('bench-idle'), {'rate': RATE_64, 'drift': 1}),
+            serial=True)
+
+    def grow(self, count):
+        """To so many, all of which run"""
+        new = [self.start() for _ in range(count - len(self.vms))]
+        self.vms += new
+        for vm in new:
             if not vm.process.stdout.read(1):
-                fail(f'{subject.name}, {count} VMs: {vm.stderr()}')
-        start_s = time.monotonic() - began
-        pids = [vm.process.pid for vm in vms]
-        start_cpu = sum(map(cpu_ns, pids))
-        time.sleep(SETTLE_S)
-        before, then = sum(map(cpu_ns, pids)), time.monotonic()
+                fail(f'{self.subject.name}, {count} VMs: {vm.stderr()}')
+
+    def look(self):
+        pids = [vm.process.pid for vm in self.vms]
+        return (time.monotonic(), sum(map(cpu_ns, pids)) / 1e6,
+                sum(map(wakeups, pids)))
+
+    def cost(self, before):
+        """Since an earlier look"""
+        passed, cpu_ms, woke = (
+            now - then for now, then in zip(self.look(), before))
+        count = len(self.vms)
+        return Cost(cpu_ms / passed / count, woke / passed / count, sum(
+            pss_kib(vm.process.pid) for vm in self.vms) / 1024 / count)
+
+
+def windows(herds, seconds, count):
+    """[Cost of each window] of each herd, over the same seconds"""
+    time.sleep(SETTLE_S)
+    costs = [[] for _ in herds]
+    for _ in range(count):
+        looks = [herd.look() for herd in herds]
         time.sleep(seconds)
-        cpu = sum(map(cpu_ns, pids)) - before
-        passed = time.monotonic() - then
-        memory = sum(map(pss_kib, pids))
-    return Cost(start_s, start_cpu / 1e9 / count, cpu / 1e6 / passed / count,
-                memory / 1024 / count)
+        for some, herd, look in zip(costs, herds, looks):
+            some.append(herd.cost(look))
+    return costs
 
 
-def median(costs):
-    return Cost(*map(statistics.median, zip(*costs)))
+def measure(bench, counts, seconds):
+    """{(name, VMs): [(Cost, that of as many without -clock)]}; of fewer VMs than
+    the most, the second is None."""
+    ours = {subject.name: subject for subject in bench.subjects}
+    none = ours.get(NONE, bench.ours[0])
+    found = {}
+    with Herd(bench, none) as reference:
+        reference.grow(counts[-1])
+        for name, subject in [(AGAIN, none), *ours.items()]:
+            if subject is none and name != AGAIN:
+                continue
+            with Herd(bench, subject) as herd:
+                for count in counts:
+                    herd.grow(count)
+                    last = count == counts[-1]
+                    found[name, count] = list(zip(*windows(
+                        [herd, reference], seconds, 8 if last else 2)))
+            progress(f'vms: {name}')
+    return found
 
 
-def table(found):
-    rows = []
-    for (subject, count), costs in found.items():
-        cost = median(costs)
-        rows.append([subject.name, str(count), *(
-            f'{getattr(cost, key):.{digits}f}'
-            for key, (_, digits) in WHAT.items())])
-    return Table('per VM, but start-up: until the last one runs',
-                 ['-clock', 'VMs', *(name for name, _ in WHAT.values())], rows)
+def start_ms(subject, bench):
+    """Until it runs; what its guest then does is another matter."""
+    began = time.monotonic()
+    with Emulator(str(subject.qemu), machine_args(
+            subject, bench.guest('bench-idle'), {})) as vm:
+        vm.wait_running(START_S)
+        return (time.monotonic() - began) * 1000
 
 
-def growth(found, subject, key, counts):
-    few, many = (getattr(median(found[subject, count]), key)
-                 for count in (counts[0], counts[-1]))
-    return many / few
+def measure_starts(bench, rounds):
+    """{subject: [ms]}"""
+    starts = {subject: [] for subject in bench.subjects}
+    for number in range(rounds):
+        turn = number % len(bench.subjects)
+        for subject in bench.subjects[turn:] + bench.subjects[:turn]:
+            starts[subject].append(start_ms(subject, bench))
+    return starts
+
+
+# -- figures
+
+def above(starts, bench, subject):
+    none = next((s for s in bench.ours if s.name == NONE), bench.ours[0])
+    return [ms - base for ms, base in zip(starts[subject], starts[none])]
+
+
+def ratio(pairs, key, of=1):
+    return bootstrap([getattr(cost, key) / getattr(base, key)
+                      for cost, base in pairs], of)
+
+
+def goals(bench, found, starts, most):
+    names = [name for name, count in found if count == most
+             and name not in (AGAIN, bench.stock.name)]
+    result = [worst([Goal(
+        f'{most} VMs: {what.split(",")[0]}, of that without -clock',
+        ratio(found[name, most], key, len(names)), GOAL, unit=' x', digits=3,
+        worst=f'-clock {name}') for name in names])
+        for key, (what, _) in WHAT.items() if names]
+    result.append(Goal(
+        f'{most} VMs without -clock against as many: not told apart',
+        ratio(found[AGAIN, most], 'cpu_ms'), 1, unit=' x', digits=3, same=True,
+        worst='CPU'))
+    for subject in bench.ours:
+        if subject.clock:
+            result.append(Goal(
+                f'start-up on {subject.name} above that without -clock',
+                bootstrap(above(starts, bench, subject)),
+                START_GOALS_MS.get(subject.name, START_GOAL_MS), digits=1,
+                unit=' ms'))
+    return result
+
+
+def cost_rows(found):
+    for (name, count), pairs in found.items():
+        cost = Cost(*(statistics.median(getattr(cost, key) for cost, _ in pairs)
+                      for key in WHAT))
+        row = [name, str(count), *(f'{getattr(cost, key):.{digits}f}'
+                                   for key, (_, digits) in WHAT.items()),
+               f'{cost.wakeups * count:.0f}', '']
+        if len(pairs) > 2:
+            some = ratio(pairs, 'cpu_ms')
+            row[-1] = f'{some.value:.3f} ({some.low:.3f}-{some.high:.3f})'
+        yield row
 
 
 def run(bench):
-    counts = bench.pick((1, 4), COUNTS, COUNTS)
-    seconds, rounds = bench.pick((1, 1), (2, 2))
-    found = {(subject, count): [] for subject in bench.subjects
-             for count in counts}
-    for number in range(rounds):
-        for count in counts:
-            for subject in bench.subjects:
-                found[subject, count].append(
-                    measure(bench, subject, count, seconds))
-        progress(f'vms: round {number + 1} of {rounds}')
-    result = Result(
-        'vms', f'{counts[0]} to {counts[-1]} VMs on one source',
+    counts = bench.pick((4,), (1, 8, 32, 64), (4,))
+    found = measure(bench, counts, bench.pick(0.7, 1.5))
+    starts = measure_starts(bench, bench.pick(6, 12, 6))
+    most = counts[-1]
+    return Result(
+        'vms', f'{most} VMs on one clock, and fewer',
         'Each guest sleeps but for RTC interrupts at 64 Hz. Memory is the '
-        'proportional set size. Start-up is the time from the first process '
-        'until the last guest runs, firmware included; it and CPU depend on '
-        'how busy the host is.')
-    result.tables = [table(found)]
-    for key in ('start_cpu_s', 'cpu_ms', 'pss_mib'):
-        worst, name = max((growth(found, s, key, counts), s.name)
-                          for s in bench.ours)
-        stock = growth(found, bench.stock, key, counts)
-        result.goals.append(at_most(
-            f'linear: {WHAT[key][0].split(",")[0]} per VM, {counts[-1]} VMs '
-            f'against {counts[0]}, at most {GOAL} x (stock {stock:.2f}; the '
-            f'most: -clock {name})', worst, GOAL))
-    names = [subject.name for subject in bench.subjects]
-    for key in ('cpu_ms', 'pss_mib'):
-        result.plots.append(bars(
-            f'{WHAT[key][0]} per VM', WHAT[key][0],
-            [f'{count} VM{"s" * (count > 1)}' for count in counts], names,
-            [[[getattr(c, key) for c in found[s, count]] for count in counts]
-             for s in bench.subjects]))
-    result.header = ('clock', 'vms', 'round', *Cost._fields)
-    result.raw = [(s.name, count, number + 1, *(f'{x:.4f}' for x in cost))
-                  for (s, count), costs in found.items()
-                  for number, cost in enumerate(costs)]
-    return result
+        'proportional set size. As many VMs without -clock run at the same time, '
+        'and the ratio is to them, over the same seconds. Start-up is until the '
+        'machine runs, without what its firmware does.',
+        tables=[Table('a VM', ['-clock', 'VMs', *(name for name, _ in
+                                                  WHAT.values()),
+                               'wake-ups/s in all', 'CPU, of none'],
+                      list(cost_rows(found))),
+                Table('start-up, ms', ['-clock', 'median', 'above none'],
+                      [[subject.name, f'{statistics.median(some):.0f}',
+                        f'{statistics.median(above(starts, bench, subject)):+.1f}']
+                       for subject, some in starts.items()])],
+        goals=goals(bench, found, starts, most),
+        plots=[intervals(
+            f'{most} VMs on one clock', 'of as many without -clock',
+            [(what.split(',')[0], name, ratio(pairs, key))
+             for key, (what, _) in WHAT.items()
+             for (name, count), pairs in found.items() if count == most],
+            [GOAL])],
+        header=('clock', 'vms', 'window', *Cost._fields),
+        raw=[(name, count, number + 1, *(f'{x:.4f}' for x in cost))
+             for (name, count), pairs in found.items()
+             for number, (cost, _) in enumerate(pairs)])

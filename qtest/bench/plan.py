@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who is compared, how thoroughly, and in how many rounds."""
+import time
+
+from common import NONE, STOCK, Subject, progress
+from lib.paths import BUILD, OBJ
+import links
+
+AGAIN = 'stock again'
+SYSTEM = 'system'
+# Rounds beyond the least number, to decide a goal, begin only until then.
+MORE_ROUNDS_S = 1200
+
+
+class Bench:
+    """What was asked for: programs, subjects, and how thoroughly.
+
+    Stock is there twice, with other links: two that do not differ must not be
+    told apart.
+    """
+
+    def __init__(self, args):
+        self.quick, self.nested = args.quick, args.nested
+        self.qemu, self.accel = args.qemu, args.accel
+        self.stock = Subject(STOCK, args.stock, None)
+        self.again = Subject(AGAIN, args.stock, None)
+        self.ours = [Subject(name, args.qemu, None if name == NONE else name)
+                     for name in args.sources]
+        self.subjects = [self.stock, *self.ours]
+        self.compared = [self.again, *self.ours]
+        self.more_until = time.monotonic() + MORE_ROUNDS_S
+
+    def guest(self, name):
+        return BUILD / 'qtest/baremetal' / f'{name}.elf'
+
+    def program(self, name):
+        """A benchmark of QEMU's tests/bench/."""
+        return OBJ / 'tests/bench' / name
+
+    def pick(self, quick, full, nested=None):
+        """How thoroughly: one of these. In the lab, where all takes longer,
+        it is quick unless said otherwise."""
+        if self.nested and nested is not None:
+            return nested
+        return quick if self.quick or self.nested else full
+
+    def linked(self, subject, seed):
+        """The same subject, linked in the order of a round. There is no linker
+        in the lab."""
+        if self.nested:
+            return subject
+        seed += subject is self.again
+        return subject._replace(qemu=links.link(subject.qemu, seed))
+
+    def rounds(self, part, least, most, undecided):
+        """A number for each round, which is the seed of its links: least of
+        them, and more as long as undecided() names a goal."""
+        for number in range(most):
+            if number >= least:
+                why = undecided()
+                if not why or time.monotonic() > self.more_until:
+                    return
+                progress(f'{part}: not decided yet: {why}')
+            if not self.nested:
+                links.make([self.stock.qemu, self.qemu],
+                           range(least + 1) if not number else [number + 1])
+            began = time.monotonic()
+            yield number
+            progress(f'{part}: round {number + 1}, '
+                     f'{time.monotonic() - began:.0f} s')

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""HPET reads by several vCPUs at once: what waits for what, see slices.py.
+
+QEMU 10.2 reads the counter without the big lock, but not under TCG; 10.0 with it.
+Either way the way to it has to have no shared cache line that stock's has not.
+"""
+from reads import HEADER, LINKS, Rounds
+from results import Result
+from slices import Config
+
+CPUS = (1, 2, 4, 8)
+# In a slice, by all vCPUs together; they wait for each other
+READS = 160_000
+# What vCPUs fight for goes to whom luck chooses: what that may make
+GOAL = 0.95
+
+
+def run(bench):
+    rounds = Rounds(bench, [
+        Config('host', cpus, (('hpet', READS // cpus),), 2)
+        for cpus in bench.pick((2,), CPUS)])
+
+    def goals():
+        return [rounds.goal(
+            'hpet', [config], f'HPET reads with {config.cpus} vCPUs, of '
+            "stock's", GOAL) for config in rounds.configs] + \
+            rounds.same_goals(['hpet'])
+
+    def undecided():
+        return next((goal.text for goal in goals() if goal.met is None), '')
+
+    for number in bench.rounds('vcpus', *bench.pick((6, 6), (8, 10)),
+                               undecided):
+        rounds.measure(number)
+    return Result(
+        'vcpus', 'HPET reads by several vCPUs at once, TCG',
+        'All vCPUs read at once, which on as few processors as this machine '
+        f'has costs CPU time where they wait for each other. {LINKS}',
+        tables=[rounds.table(['hpet'])], goals=goals(),
+        plots=[rounds.plot('HPET reads a second of CPU time', ['hpet'],
+                           [GOAL])],
+        header=HEADER, raw=rounds.raw())
