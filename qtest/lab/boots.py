@@ -136,7 +136,7 @@ OF_THE_SOURCE = ("/host/(power-on/utc|run/(date|periodic|update|alarm|hpet)"
 # The longest first.
 BOOTS = [
     Boot("rtc-device", [
-        Program(DEVICE, "/host-clock-device/rtc", 600, skips=OTHER_BOOT),
+        Program(DEVICE, "/host-clock-device/rtc", 1200, skips=OTHER_BOOT),
     ]),
     Boot("kvm", [
         Script("qtest/lab/kvm-cases.py", bound_s=600),
