@@ -108,11 +108,6 @@ int host_clock_os_dev_id(const char *path, int fd, HostClockOsDevId *id)
     return 0;
 }
 
-int host_clock_os_tai_offset_s(void)
-{
-    return 0;
-}
-
 ssize_t host_clock_os_read_file(const char *path, char *buf, size_t size)
 {
     if (g_str_has_suffix(path, "/since_epoch")) {
