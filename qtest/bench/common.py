@@ -55,7 +55,8 @@ def machine_args(subject, guest, options, rtc='host', cpus=1):
 def clock_args(subject):
     """A PTP clock has to be said which and of which scale: the lab does so."""
     if subject.clock == 'ptp' and PTP:
-        return ['-object', f'host-clock-ptp,id=card,{PTP}', '-clock', 'card']
+        return ['-object', f'host-clock-ptp,id=card,{PTP}',
+                '-machine', 'host-clock=card']
     return ['-clock', subject.clock] if subject.clock else []
 
 
