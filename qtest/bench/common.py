@@ -15,6 +15,7 @@ from lib.sources import list_sources
 FIRMWARE = ('/usr/share/qemu', '/usr/share/seabios')
 NONE = '(none)'
 STOCK = 'stock'
+PTP = os.environ.get('HOST_CLOCK_PTP')
 ALL_PROCESSORS = os.sched_getaffinity(0)
 # It stands still until it is told.
 NOT_MEASURED = ('manual',)
@@ -48,9 +49,15 @@ def machine_args(subject, guest, options, rtc='host', cpus=1):
              '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4',
              '-rtc', f'clock={rtc}', '-kernel', str(guest),
              '-append', ' '.join(f'{k}={v}' for k, v in options.items())]
-    if subject.clock:
-        args += ['-clock', subject.clock]
-    return args
+    return args + clock_args(subject)
+
+
+def clock_args(subject):
+    """A PTP clock has to be said which and of which scale: the lab does so."""
+    if subject.clock == 'ptp' and PTP:
+        return ['-object', f'host-clock-ptp,id=card,{PTP}',
+                '-machine', 'host-clock=card']
+    return ['-clock', subject.clock] if subject.clock else []
 
 
 def command(subject, guest, options, **machine):
@@ -65,8 +72,9 @@ def sources(qemu):
         listed = list_sources(qemu).values()
     except EmulatorError:
         return None, {}
-    return ([source.name for source in listed if not source.reason],
-            {source.name: source.reason for source in listed if source.reason})
+    missing = {source.name: source.reason for source in listed if source.reason
+               and not (source.name == 'ptp' and PTP)}
+    return [source.name for source in listed if source.name not in missing], missing
 
 
 def wakeups(pid):

@@ -130,6 +130,7 @@ def run(bench):
                 *([table('On the whole way from the translated code and back: '
                          'what speed can be, of stock\'s', bench, whole)]
                   if whole else [])],
-        goals=goals(bench, counts), plots=[plot(counts)], header=('read', 'rtc', 'clock', 'instructions'),
+        goals=goals(bench, counts), plots=[plot(counts)],
+        header=('read', 'rtc', 'clock', 'instructions'),
         raw=[(kind, rtc, subject.name, round(number, 2))
              for (kind, rtc, subject), number in counts.items()])

@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from common import fail, progress
+from common import clock_args, fail, progress
 from idle import CPU, CPU_MS, SETTLE_S, WAKEUPS, sample_windows
 from lib import linux_guest
 from lib.emulator import Emulator, EmulatorError
@@ -32,7 +32,7 @@ def start(bench, stack, subject, machine, initramfs):
         '-accel', bench.accel, *(['-cpu', 'host'] if bench.accel == 'kvm' else []),
         '-m', '128', '-machine', f'{board},hpet={hpet}',
         *linux_guest.kernel_args(initramfs, append='doze'),
-        *(['-clock', subject.clock] if subject.clock else [])], serial=True))
+        *clock_args(subject)], serial=True))
 
 
 def wait_idle(vm):

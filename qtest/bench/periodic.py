@@ -210,10 +210,12 @@ def goals(bench, found):
     result = [worst([figures.goal(device, subject, percent, of)
                      for figures in found for subject in bench.ours])
               for device in DEVICES for percent, goal in PERCENTS.items() if goal]
-    result += [worst([Goal('interrupts that were doubled', exact(figures.total(
-        device, subject, 'doubled')), 0, digits=0,
-        worst=f'{DEVICES[device]}, {figures.hz} Hz, -clock {subject.name}')
-        for device in DEVICES for figures in found for subject in bench.ours])]
+    # In the lab interrupts are late by periods, and which is whose is a guess.
+    if not bench.nested:
+        result.append(worst([Goal('interrupts that were doubled', exact(
+            figures.total(device, subject, 'doubled')), 0, digits=0,
+            worst=f'{DEVICES[device]}, {figures.hz} Hz, -clock {subject.name}')
+            for device in DEVICES for figures in found for subject in bench.ours]))
     of = len(found) * len(DEVICES)
     result.append(worst([figures.same_goal(
         'stock against stock: not told apart', bench.again, bench.stock, of)
