@@ -11,6 +11,7 @@ from collections import namedtuple
 Mutant = namedtuple("Mutant", "name file old new program tests")
 
 CORE, VIEW = "hw/rtc/host-clock.c", "hw/rtc/host-clock-view.c"
+STEP, LAG = "hw/rtc/host-clock-step.c", "hw/rtc/host-clock-lag.c"
 MACHINE, SCALED = "hw/rtc/host-clock-machine.c", "hw/rtc/host-clock-scaled.c"
 POSIX, SELECT = "hw/rtc/host-clock-posix.c", "hw/rtc/host-clock-select.c"
 SAMPLED, SAMPLER = "hw/rtc/host-clock-sampled.c", "hw/rtc/host-clock-sampler.c"
@@ -62,25 +63,25 @@ MUTANTS = [
            CHOICE_TEST, "/host-clock/core/choice/twice"),
     Mutant("sleep-is-a-step-of-boottime", POSIX,
            "row->id == HOST_CLOCK_OS_BOOTTIME ?", "false ?",
-           UNIT, "/host-clock/boottime/reading/suspend"),
+           STEP_TEST, "/host-clock/boottime/step/suspend"),
     Mutant("unix-follows-steps", POSIX,
            "return host_clock_os_now_ns(p->id) + p->epoch_ns;",
            "return host_clock_os_now_ns(p->epoch_ns ? HOST_CLOCK_OS_REALTIME : "
            "p->id) + p->epoch_ns % 1;", UNIT, "/host-clock/unix/reading/epoch"),
     # Steps
-    Mutant("step-not-counted", CORE, "hc->pending_step_ns += step_ns;",
-           "hc->pending_step_ns = step_ns;",
+    Mutant("step-not-counted", STEP, "sum->step_ns + step->step_ns;",
+           "step->step_ns;",
            NOTIFY_TEST, "/host-clock/core/step/sum"),
-    Mutant("slew-is-a-step", CORE, "#define SLEW_MAX_PPM        500",
+    Mutant("slew-is-a-step", STEP, "#define SLEW_MAX_PPM        500",
            "#define SLEW_MAX_PPM        0",
            STEP_TEST, "/host-clock/core/step/unannounced"),
-    Mutant("small-steps-unseen", CORE, "#define STEP_ANNOUNCED_NS   SCALE_US",
+    Mutant("small-steps-unseen", STEP, "#define STEP_ANNOUNCED_NS   SCALE_US",
            "#define STEP_ANNOUNCED_NS   SCALE_MS",
            STEP_TEST, "/host-clock/core/step/announced"),
-    Mutant("set-clock-ignored", CORE,
+    Mutant("set-clock-ignored", STEP,
            "        host_clock_check_step(hc, true);\n    }\n", "    }\n",
            STEP_TEST, "/host-clock/dynticks/step/unread"),
-    Mutant("source-asked-before-it-is-told", CORE,
+    Mutant("source-asked-before-it-is-told", STEP,
            "        if (hc->ops->clock_was_set) {\n"
            "            hc->ops->clock_was_set(hc);\n        }\n"
            "        host_clock_check_step(hc, true);\n",
@@ -100,19 +101,33 @@ MUTANTS = [
            "    if (view->timers) {\n"
            "        timerlist_run_timers(view->timers);\n    }\n",
            NOTIFY_TEST, "/host-clock/raw/step/forward"),
-    Mutant("watch-not-tried-again", CORE,
-           "    if (!is_watching && replay_mode == REPLAY_MODE_NONE) {\n",
-           "    if (!is_watching && replay_mode == REPLAY_MODE_NONE) {\n"
-           "        is_watching = true;\n        if (!host_clock_os_watch("
-           "host_clock_os_was_set)) {\n            return;\n        }\n    }\n"
-           "    if (!is_watching) {\n",
+    Mutant("watch-not-tried-again", STEP,
+           "is_watching = host_clock_os_watch(host_clock_os_was_set);",
+           "is_watching = true;\n"
+           "        host_clock_os_watch(host_clock_os_was_set);",
            STEP_TEST, "/host-clock/core/step/no-watch"),
-    Mutant("reading-stored-late", CORE,
-           "    QEMU_LOCK_GUARD(&hc->lock);\n    read_for_steps(root, &r);\n",
+    Mutant("reading-stored-late", STEP,
+           "    QEMU_LOCK_GUARD(&hc->lock);\n"
+           "    os_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);\n"
+           "    read_for_steps(root, &r);\n",
+           "    os_ns = host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC);\n"
            "    read_for_steps(root, &r);\n    QEMU_LOCK_GUARD(&hc->lock);\n",
            THREADS_TEST, "/host-clock/threads/stored-late"),
+    Mutant("suspend-told-too-early", STEP,
+           "(!stepped && more_ns < ns / 2)", "(false && more_ns < ns / 2)",
+           SAMPLED_RTC_TEST, "/host-clock/rtc/reading/suspend"),
+    Mutant("suspend-told-again", STEP, "hc->suspended_ns += ns;", "",
+           STEP_TEST, "/host-clock/dynticks/step/suspend"),
+    Mutant("any-second-is-a-leap", STEP,
+           "return step_ns > 0 ? os.leap == HOST_CLOCK_LEAP_POST_NEG :",
+           "return step_ns > 0 ? true :", STEP_TEST, "/host-clock/unix/step/leap"),
+    Mutant("events-without-limit", STEP, "#define EVENT_NS            (100 *",
+           "#define EVENT_NS            (1 + 0 *", STEP_TEST,
+           "/host-clock/dynticks/step/limit"),
+    Mutant("lag-of-whole-seconds", LAG, "lag_ns %= NANOSECONDS_PER_SECOND;",
+           "lag_ns = 0;", STEP_TEST, "/host-clock/core/lag"),
     # Views and alarms
-    Mutant("resume-not-told", CORE,
+    Mutant("resume-not-told", STEP,
            "    host_clock_mono_jumped(host_clock_machine());\n", "",
            VIEW_TEST, "/host-clock/boottime/view/suspend"),
     Mutant("long-sleep-not-cut", VIEW,
@@ -186,10 +201,11 @@ MUTANTS = [
            PTP_TEST, "/host-clock/ptp/reading/busy-host"),
     Mutant("ptp-first-way-or-none", PTP, "*method < HOST_CLOCK_METHOD_PLAIN",
            "false", PTP_TEST, "/host-clock/ptp/reading/goal"),
-    Mutant("ptp-tai-is-utc", PTP, "return tai_s * SECOND_NS;", "return 0;",
+    Mutant("ptp-tai-is-utc", PTP, "return os.tai_offset_s * SECOND_NS;",
+           "return 0;",
            PTP_TEST, "/host-clock/ptp/scale/tai"),
-    Mutant("ptp-tai-not-set", PTP, "tai_s <= 0", "tai_s < 0",
-           PTP_TEST, "/host-clock/ptp/scale/tai"),
+    Mutant("ptp-tai-not-set", PTP, "os.tai_offset_s <= 0",
+           "os.tai_offset_s < 0", PTP_TEST, "/host-clock/ptp/scale/tai"),
     Mutant("ptp-any-driver-says-utc", PTP,
            "!g_regex_match_simple(SAY_UTC, p->name, 0, 0)", "false",
            PTP_FAULT_TEST, "/host-clock/ptp/open/"),
@@ -266,8 +282,8 @@ MUTANTS = [
     Mutant("weekday-of-the-date", RTC,
            "ret.tm_wday + s->weekday_offset + 7", "ret.tm_wday",
            REGISTERS, "/x86_64/rtc-registers/write/"),
-    Mutant("starts-with-qemu", RTC, "if (!running || !s->date_unused) {",
-           "if (true) {", REGISTERS, "/x86_64/rtc-registers/start/"),
+    Mutant("starts-with-qemu", RTC, "    if (!s->date_unused) {\n",
+           "    if (true) {\n", REGISTERS, "/x86_64/rtc-registers/start/"),
     Mutant("alarm-kept-from-acpi", RTC, "    qemu_irq_pulse(s->alarm);\n", "",
            REGISTERS, "/x86_64/rtc-registers/acpi/"),
     Mutant("lost-tick-forgotten", RTC, "            if (lost) {",
