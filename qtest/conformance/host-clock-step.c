@@ -61,39 +61,42 @@ static void host_step(int64_t ns)
     }
 }
 
-/* Sent before the reply */
+/* Sent before the reply, or 100 ms after the last one */
 static QDict *told_event(VM *vm)
 {
-    /* That of the manual clock comes before that of what is made of it. */
+    /* One is that of the manual clock, of which it is made. */
     if (g_str_equal(vm->source, "scaled")) {
-        qobject_unref(qtest_qmp_event_ref(vm->qts, "HOST_CLOCK_STEP"));
+        qobject_unref(qtest_qmp_eventwait_ref(vm->qts, "HOST_CLOCK_STEP"));
     }
-    return qtest_qmp_event_ref(vm->qts, "HOST_CLOCK_STEP");
+    return qtest_qmp_eventwait_ref(vm->qts, "HOST_CLOCK_STEP");
+}
+
+static void check_event(QDict *event, int64_t ns, int64_t slack_ns,
+                        const char *reason)
+{
+    if (event) {
+        QDict *data = qdict_get_qdict(event, "data");
+
+        assert_between(qdict_get_int(data, "step-ns"), ns - slack_ns,
+                       ns + slack_ns);
+        g_assert_cmpstr(qdict_get_str(data, "reason"), ==, reason);
+        qobject_unref(event);
+    }
 }
 
 /* Returns when wall time, as seen by vm_rtc_now(), moved. */
 static Span step(VM *vm, int64_t ns)
 {
     Span when = { .lo = vm_rtc_now(vm) };
-    QDict *event;
 
     if (vm_is_manual(vm)) {
         vm_wall_step(vm, ns);
-        event = told_event(vm);
-        g_assert_nonnull(event);
+        check_event(told_event(vm), ns, 0, "manual");
     } else {
         host_step(ns);
-        event = wait_for_event(vm, "HOST_CLOCK_STEP");
+        check_event(wait_for_event(vm, "HOST_CLOCK_STEP"), ns, LATE_NS, "set");
     }
     when.hi = vm_rtc_now(vm);
-    if (event) {
-        int64_t seen = qdict_get_int(qdict_get_qdict(event, "data"),
-                                     "step-ns");
-        int64_t slack = vm_is_manual(vm) ? 0 : LATE_NS;
-
-        assert_between(seen, ns - slack, ns + slack);
-        qobject_unref(event);
-    }
     return when;
 }
 
@@ -340,7 +343,6 @@ static void check_leap_second(VM *vm, int status)
     int64_t step_ns = status == STA_INS ? -NS : NS;
     int64_t by_ns = to_midnight() - BEFORE_LEAP_NS;
     Span set, start;
-    QDict *event;
     int n;
 
     step(vm, by_ns);
@@ -351,13 +353,8 @@ static void check_leap_second(VM *vm, int status)
         return;
     }
     n = count_flag(vm, REG_C_PF, BEFORE_LEAP_NS + 2 * NS);
-    event = wait_for_event(vm, "HOST_CLOCK_STEP");
-    if (event) {
-        assert_between(qdict_get_int(qdict_get_qdict(event, "data"),
-                                     "step-ns"),
-                       step_ns - LATE_NS, step_ns + LATE_NS);
-        qobject_unref(event);
-    }
+    check_event(wait_for_event(vm, "HOST_CLOCK_STEP"), step_ns, LATE_NS,
+                "leap");
     /* Enough to know that none was doubled, and that they went on */
     assert_between(n, (BEFORE_LEAP_NS + NS) / PERIOD_NS / 2,
                    (vm_rtc_now(vm) - start.lo) / PERIOD_NS + 1);
