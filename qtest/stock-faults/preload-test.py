@@ -152,7 +152,7 @@ def cases(sources):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--qemu", default=OURS)
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=30)
     args = parser.parse_args()
     sources = list_sources(args.qemu)
     tap = Tap()
