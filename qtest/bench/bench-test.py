@@ -237,6 +237,11 @@ def test_verdict(_quick):
                        (goal(0.9, 1.1, same=True), True),
                        (goal(1.1, 1.2, same=True), False)):
         check(some.met is want, f'{some}: {some.met}')
+    for some, want in ((goal(1.1, 1.2), True), (goal(1.1, 1.1), True),
+                       (goal(1.01, 1.2), False), (goal(0.9, 1.1), False),
+                       (goal(1.1, 1.2, cause='known'), False),
+                       (goal(1.1, 1.2, same=True), True)):
+        check(some.failed is want, f'{some}: {some.failed}')
     three = [goal(0.8, 0.9), goal(1.1, 1.2), goal(0.9, 1.3)]
     check(worst(three) is three[1], worst(three))
     check(worst(three[::2]) is three[2], worst(three[::2]))

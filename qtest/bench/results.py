@@ -49,8 +49,10 @@ class Goal:
 
     @property
     def failed(self):
-        """Missed, and it is not known why"""
-        return self.met is False and not self.cause
+        """Missed by more than its interval, and it is not known why"""
+        value, low, high = self.interval
+        return (self.met is False and not self.cause
+                and abs(value - self.limit) > high - low)
 
     def number(self, value):
         return f'{value:.{self.digits}f}{self.unit}'
@@ -63,7 +65,7 @@ class Goal:
                 self.number(value),
                 '' if low == high else
                 f'{low:.{self.digits}f} to {high:.{self.digits}f}',
-                {True: 'met', False: 'missed' if self.cause else 'MISSED',
+                {True: 'met', False: 'MISSED' if self.failed else 'missed',
                  None: 'not decided'}[self.met],
                 f'{self.worst}: {self.cause}' if self.met is False and self.cause
                 else self.worst]
