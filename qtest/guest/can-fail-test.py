@@ -54,6 +54,9 @@ LAB_FAILURES = [
     "rtc base=localtime clock=vm: date at power-on",
 ]
 
+# Before the name of a point that fails on some machines only
+MAY_FAIL = "? "
+
 # name, script, what is wrong, the command run instead, points that must fail.
 CASES = [
     ("the experiment notices a wrong zone", "experiment.py",
@@ -86,7 +89,9 @@ CASES = [
       "none: one is killed, the others keep time"]),
     ("the sharing test notices a fast clock", "sharing-test.py",
      "exec env LD_PRELOAD={fast} {qemu} \"$@\"",
-     ["none: each keeps time", "none: one is killed, the others keep time"]),
+     ["none: each keeps time", "none: one is killed, the others keep time",
+      # On a busy host it takes so long to start that this is wrong, too.
+      MAY_FAIL + "none: each shows the right date"]),
     ("the sharing test notices that the second does not start",
      "sharing-test.py",
      "exec 9>>{lock}; flock -n 9 || exit 1; exec {qemu} \"$@\"",
@@ -134,7 +139,9 @@ def main():
         for what, script, wrapper, expected in CASES:
             failed, output = run_case(script, wrapper, folder, names)
             error = f"expected to fail: {expected}\ndid: {failed}\n{output}"
-            tap.point(what, error if sorted(failed) != sorted(expected) else None)
+            must = {name for name in expected if not name.startswith(MAY_FAIL)}
+            may = {name.removeprefix(MAY_FAIL) for name in expected}
+            tap.point(what, None if must <= set(failed) <= may else error)
     sys.exit(tap.end())
 
 
