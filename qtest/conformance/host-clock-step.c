@@ -79,7 +79,9 @@ static void check_event(QDict *event, int64_t ns, int64_t slack_ns,
 
         assert_between(qdict_get_int(data, "step-ns"), ns - slack_ns,
                        ns + slack_ns);
-        g_assert_cmpstr(qdict_get_str(data, "reason"), ==, reason);
+        if (reason) {
+            g_assert_cmpstr(qdict_get_str(data, "reason"), ==, reason);
+        }
         qobject_unref(event);
     }
 }
@@ -353,8 +355,8 @@ static void check_leap_second(VM *vm, int status)
         return;
     }
     n = count_flag(vm, REG_C_PF, BEFORE_LEAP_NS + 2 * NS);
-    check_event(wait_for_event(vm, "HOST_CLOCK_STEP"), step_ns, LATE_NS,
-                "leap");
+    /* A kernel that is not synchronized does not say that it is a leap. */
+    check_event(wait_for_event(vm, "HOST_CLOCK_STEP"), step_ns, LATE_NS, NULL);
     /* Enough to know that none was doubled, and that they went on */
     assert_between(n, (BEFORE_LEAP_NS + NS) / PERIOD_NS / 2,
                    (vm_rtc_now(vm) - start.lo) / PERIOD_NS + 1);
