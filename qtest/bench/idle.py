@@ -72,7 +72,7 @@ def sample_windows(vms, seconds, windows):
 def measure(bench, seconds, rounds, windows):
     """{(subject, mode): [Sample of each window]}"""
     samples = {}
-    for number in bench.rounds('idle', rounds, rounds, str):
+    for number in bench.rounds('idle', rounds, rounds, list):
         with ExitStack() as stack:
             vms = {(subject, mode): start(bench, stack, subject, mode, number)
                    for mode in MODES for subject in bench.subjects}

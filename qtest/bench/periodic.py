@@ -238,14 +238,10 @@ def run(bench):
     found = []
     for hz, plan in plans.items():
         found.append(figures := Figures(bench, hz))
-
-        def undecided(latest=figures):
-            return next((goal.text for goal in goals(bench, [latest])
-                         if goal.met is None), '')
         most = 8 if hz == 64 else 16
         for number in bench.rounds(f'periodic, {hz} Hz',
                                    *bench.pick((6, 6), (8, most), (1, 1)),
-                                   undecided):
+                                   lambda: goals(bench, found[-1:])):
             figures.add(play_round(bench, hz, plan, number))
     return Result(
         'periodic', 'lateness of periodic interrupts',

@@ -52,12 +52,13 @@ class Bench:
         seed += subject is self.again
         return subject._replace(qemu=links.link(subject.qemu, seed))
 
-    def rounds(self, part, least, most, undecided):
+    def rounds(self, part, least, most, goals):
         """A number for each round, which is the seed of its links: least of
-        them, and more as long as undecided() names a goal."""
+        them, and more as long as one of goals() is not decided."""
         for number in range(most):
             if number >= least:
-                why = undecided()
+                why = next((goal.text for goal in goals()
+                            if goal.met is None), '')
                 if not why or time.monotonic() > self.more_until:
                     return
                 progress(f'{part}: not decided yet: {why}')

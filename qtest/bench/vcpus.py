@@ -26,11 +26,7 @@ def run(bench):
             "stock's", GOAL) for config in rounds.configs] + \
             rounds.same_goals(['hpet'])
 
-    def undecided():
-        return next((goal.text for goal in goals() if goal.met is None), '')
-
-    for number in bench.rounds('vcpus', *bench.pick((6, 6), (8, 10)),
-                               undecided):
+    for number in bench.rounds('vcpus', *bench.pick((6, 6), (8, 10)), goals):
         rounds.measure(number)
     return Result(
         'vcpus', 'HPET reads by several vCPUs at once, TCG',
