@@ -34,7 +34,6 @@ void host_clock_lag_begin(HostClockLag *lag, int64_t date_s, int64_t ns)
 void host_clock_lag_tell(HostClockLag *lag, Object *rtc, int64_t date_s,
                          int64_t ns)
 {
-    g_autofree char *path = object_get_canonical_path(rtc);
     int64_t ahead_s, ahead_ns, lag_s, lag_ns;
 
     if (replay_mode != REPLAY_MODE_NONE) {
@@ -46,6 +45,8 @@ void host_clock_lag_tell(HostClockLag *lag, Object *rtc, int64_t date_s,
     lag_ns %= NANOSECONDS_PER_SECOND;
     lag_ns += MIN(lag_s, HOST_CLOCK_END_S) * NANOSECONDS_PER_SECOND;
     if (lag_s >= 0 && lag_ns > LAG_MIN_NS) {
+        g_autofree char *path = object_get_canonical_path(rtc);
+
         qapi_event_send_host_clock_lag(path, lag_ns, lag->is_loaded ?
                                        HOST_CLOCK_LAG_REASON_LOAD :
                                        HOST_CLOCK_LAG_REASON_STOP);

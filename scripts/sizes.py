@@ -60,7 +60,7 @@ def measured():
     yield 'lines of plugin/host-clock-ptp.c', lines([ptp]), 220, ''
     yield 'lines of the longest function there', function, 50, f' in {where}'
     yield "lines that host clocks add to QEMU's own files", added(groups - {*FIXES}), 1000, ''
-    yield 'mails', len(mails), 47, ''
+    yield 'mails', len(mails), 46, ''
     yield 'patches of a base', max(len(list(folder.glob('*.patch')))
                                    for folder in (ROOT / 'patches').glob('[0-9]*')), 12, ''
     yield 'lines of patches/ without model-fixes', \
