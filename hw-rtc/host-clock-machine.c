@@ -44,11 +44,11 @@ HostClock *host_clock_system(void)
 
 HostClock *host_clock_machine(void)
 {
-    HostClock *hc = qatomic_read(&machine_clock);
+    HostClock *hc = qatomic_rcu_read(&machine_clock);
 
     if (!hc) {
         hc = host_clock_system();
-        qatomic_set(&machine_clock, hc);
+        qatomic_rcu_set(&machine_clock, hc);
     }
     return hc;
 }
@@ -133,7 +133,7 @@ static void take_over(HostClock *hc)
 
         qatomic_set_i64(&rt_offset_ns, rt_ns - hc->ops->mono_ns(hc));
     }
-    qatomic_set(&machine_clock, hc);
+    qatomic_rcu_set(&machine_clock, hc);
     seqlock_write_end(&rt_lock);
     was_chosen = true;
 }
