@@ -82,34 +82,100 @@ static void check_holdover(Kind *kind, Process *p, const Look *before)
     g_assert_cmpint(count_messages(p, "warning"), ==, 1);
 }
 
+/* The driver to take the lab's RTC from, or NULL and a skipped test */
+static char *driver_to_unbind(char **device)
+{
+    char *driver;
+
+    if (reference_skip_unless_lab("takes the RTC from the kernel")) {
+        return NULL;
+    }
+    driver = reference_rtc_driver(device);
+    if (!driver) {
+        g_test_skip("the RTC is not driven by rtc_cmos");
+    }
+    return driver;
+}
+
+static void bind_again(Kind *kind, const char *driver, const char *device)
+{
+    reference_write(driver, "bind", device);
+    /* The kernel gives it another number; udev's links do this. */
+    reference_rtc_link(driver, device, kind->device);
+}
+
 void test_unbind(Kind *kind)
 {
     g_autofree char *device = NULL;
-    g_autofree char *driver = NULL;
+    g_autofree char *driver = driver_to_unbind(&device);
     Process *p;
     Look before, after;
 
-    if (reference_skip_unless_lab("takes the RTC from the kernel")) {
-        return;
-    }
-    driver = reference_rtc_driver(&device);
     if (!driver) {
-        g_test_skip("the RTC is not driven by rtc_cmos");
         return;
     }
     p = process_start("-clock rtc");
     if (process_look(p, CLOCK_ID, &before) &&
         reference_write(driver, "unbind", device)) {
         check_holdover(kind, p, &before);
-        reference_write(driver, "bind", device);
-        /* The kernel gives it another number; udev's links do this. */
-        reference_rtc_link(driver, device, kind->device);
+        bind_again(kind, driver, device);
         if (process_wait_clock(p, CLOCK_ID, "state", "running", NOTICE_S) &&
             process_look(p, CLOCK_ID, &after)) {
             check_drift(kind, "back again", &before, &after);
             g_assert_cmpint(process_events(p, "HOST_CLOCK_STATE_CHANGE", NULL),
                             ==, 2);
         }
+    }
+    process_end(p);
+}
+
+/* The next of the list takes over, and keeps the machine. */
+
+#define NEXT_ID         "host-clock1"
+
+/* The emulated RTC, on the guest's time, goes on by what passes. */
+static void check_rtc_goes_on(Process *p, int64_t rtc_s, int64_t at_ns)
+{
+    int64_t low = (now_ns() - at_ns) / NS - 1;
+    int64_t gone = process_rtc_time(p) - rtc_s;
+
+    g_assert_cmpint(gone, >=, low);
+    g_assert_cmpint(gone, <=, (now_ns() - at_ns) / NS + 2);
+}
+
+static void check_failover(Process *p)
+{
+    QDict *event;
+
+    process_events(p, "HOST_CLOCK_FAILOVER", &event);
+    g_assert_cmpstr(qdict_get_str(event, "id"), ==, NEXT_ID);
+    g_assert_cmpstr(qdict_get_str(event, "failed"), ==, CLOCK_ID);
+    assert_says(qdict_get_str(event, "reason"), "rtc");
+}
+
+void test_failover(Kind *kind)
+{
+    g_autofree char *device = NULL;
+    g_autofree char *driver = driver_to_unbind(&device);
+    int64_t rtc_s, at_ns;
+    Process *p;
+
+    if (!driver) {
+        return;
+    }
+    p = process_start("-clock rtc,dynticks -rtc clock=vm "
+                      "-machine pc,host-clock-failover=on");
+    rtc_s = process_rtc_time(p);
+    at_ns = now_ns();
+    if (rtc_s > 0 && reference_write(driver, "unbind", device)) {
+        if (wait_event(p, "HOST_CLOCK_FAILOVER", 1)) {
+            check_failover(p);
+            check_rtc_goes_on(p, rtc_s, at_ns);
+        }
+        bind_again(kind, driver, device);
+        process_wait_clock(p, CLOCK_ID, "state", "running", NOTICE_S);
+        check_rtc_goes_on(p, rtc_s, at_ns);
+        g_assert_cmpint(process_events(p, "HOST_CLOCK_FAILOVER", NULL), ==, 1);
     }
     process_end(p);
 }

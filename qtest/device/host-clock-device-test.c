@@ -42,6 +42,7 @@ static const struct {
     { "set/shared-fd", RTC, test_set_shared },
     { "set/before-1970", RTC, test_before_1970 },
     { "unbind", RTC, test_unbind },
+    { "failover", RTC, test_failover },
     { "accuracy", BOTH, test_accuracy },
     { "share", BOTH, test_share },
 };

@@ -27,6 +27,7 @@ void test_no_comparator(Kind *kind);
 /* host-clock-device-change.c */
 void test_busy(Kind *kind);
 void test_unbind(Kind *kind);
+void test_failover(Kind *kind);
 void test_set_by_other(Kind *kind);
 void test_set_shared(Kind *kind);
 void test_before_1970(Kind *kind);
