@@ -32,6 +32,9 @@ IRQCHIPS = [("on", "apic"), ("on", "pic"), ("split", "apic"), ("split", "pic"),
 # interrupt, so that a guest that counts those is one or two ahead.
 SLEW_IS_RIGHT = [pair for pair in IRQCHIPS if pair != ("split", "apic")]
 
+# Clocks whose stop is tried without --full, too
+DEVICES = ["hpet", "rtc"]
+
 # The guest's first line comes 3 s after the start, in the lab.
 START_S = 60
 # The newest machine that has a kvmclock only if the processor offers it: TCG
@@ -142,6 +145,31 @@ def check_stop(source):
         check_run(vm.next_lines(8), "after")
 
 
+def wait_clock(vm, name):
+    """Until a host clock that was added has its first sample."""
+    end = time.monotonic() + START_S
+    while not any(clock["id"] == name and clock["state"] == "running"
+                  for clock in vm.qmp.command("query-host-clocks")):
+        check(time.monotonic() < end, f"{name} is not running in {START_S} s")
+        time.sleep(0.1)
+
+
+def check_switch(sources):
+    """The machine takes one clock after the other while it runs."""
+    with Timekeeper(OURS, NONE, "kvm", cpu="host", driftfix="slew") as vm:
+        check_run(vm.next_lines(6), "before")
+        for name in sources:
+            vm.qmp.command("object-add", {"qom-type": f"host-clock-{name}", "id": name})
+            wait_clock(vm, name)
+            vm.qmp.command("qom-set", {"path": "/machine", "property": "host-clock",
+                                       "value": name})
+            check_run(vm.next_lines(6), f"on {name}")
+        seen = list(vm.seen)
+        check_run(seen, "from one to the other")
+        check(all(one.hpet < two.hpet and one.date <= two.date
+                  for one, two in zip(seen, seen[1:])), "time went back")
+
+
 @dataclass
 class Side:
     """What a VM runs on, before or after it is moved."""
@@ -213,8 +241,9 @@ def points(tap, full):
         yield (f"driftfix-slew/{chip}/{way}", check_slew, tap.say, chip, way,
                seconds)
     yield "driftfix-none", check_none, 6
-    for source in [NONE, *sources]:
+    for source in [NONE, *(sources if full else DEVICES)]:
         yield f"stop-cont/{source}", check_stop, source
+    yield "switch", check_switch, sources
     for before, after in moves(sources, full):
         yield f"move/{before}-to-{after}", check_move, before, after
 
