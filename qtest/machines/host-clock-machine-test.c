@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "host-clock-machine.h"
 #include "qobject/qdict.h"
+#include "qobject/qdict.h"
 
 #define BASE_DATE       "2006-06-17T16:01:21"
 #define BASE_DATE_S     1150560081
@@ -261,6 +262,41 @@ static void test_alarm_jumped_over(Cell *cell)
     vm_quit(vm);
 }
 
+/* Told with RESUME */
+
+static int64_t lag_of_stop(VM *vm, int64_t ns)
+{
+    QDict *event, *data;
+    int64_t lag_ns = 0;
+
+    vm_qmp(vm, "stop");
+    vms_pass_stopped(&vm, 1, ns);
+    vm_qmp(vm, "cont");
+    event = qtest_qmp_event_ref(vm->qts, "HOST_CLOCK_LAG");
+    if (event) {
+        data = qdict_get_qdict(event, "data");
+        g_assert_nonnull(strstr(qdict_get_str(data, "device"), "/machine/"));
+        g_assert_cmpstr(qdict_get_str(data, "reason"), ==, "stop");
+        lag_ns = qdict_get_int(data, "lag-ns");
+        qobject_unref(event);
+    }
+    return lag_ns;
+}
+
+static void test_lag(Cell *cell)
+{
+    bool is_vm = cell->setting == SET_VM;
+    VM *vm = usual_start(cell);
+
+    g_assert_cmpint(lag_of_stop(vm, NS), ==, 0);
+    g_assert_cmpint(lag_of_stop(vm, 4 * NS), ==, is_vm ? 5 * NS : 0);
+    /* Set by the guest, it is right again. */
+    machine_set_date(vm);
+    g_assert_cmpint(lag_of_stop(vm, NS), ==, 0);
+    g_assert_cmpint(lag_of_stop(vm, NS), ==, is_vm ? 2 * NS : 0);
+    vm_quit(vm);
+}
+
 static void add_cell(const Source *source, Setting setting)
 {
     Cell *cell = g_new0(Cell, 1);
@@ -281,6 +317,7 @@ static void add_cell(const Source *source, Setting setting)
     if (cell_is_manual(cell)) {
         add_test(cell, "step/date", test_step);
         add_test(cell, "step/alarm-jumped-over", test_alarm_jumped_over);
+        add_test(cell, "stop/lag", test_lag);
     }
     add_machine_move_tests(cell);
 }
