@@ -40,6 +40,7 @@ BOOT_LATE_S = 1
 # hwclock and the agent, emulated, on a busy machine; TCG's TSC as the guest's
 # kernel has calibrated it
 LATE_S = 0.7
+TRIES = 3
 
 AGENT = "usr/sbin/qemu-ga"
 # What the agent's package depends on, but for libc and glib: QEMU is built with them.
@@ -175,6 +176,18 @@ def late_error(when, late, low, high):
             f"and must be by {low:.2f} to {high:.2f} s")
 
 
+def sync(guest, when, low, high):
+    """How late the guest is after `domtime --sync`. A guest that waits for a processor
+    while it does that is late by as much: the best of some counts."""
+    for left in reversed(range(TRIES)):
+        guest.virsh("domtime", "--sync")
+        late = guest.late()
+        error = late_error(when, late, low, high)
+        if not error or not left:
+            check(error)
+            return late
+
+
 def check_rtc_in_guest(guest, offset):
     """Linux's own driver, and hwclock, show the RTC that far from UTC."""
     before = time.time()
@@ -204,9 +217,7 @@ def agent_test(daemon, name, track, host_clock, initramfs):
         lost = 1 + after.mono - before.mono     # see forms.WHOLE_SECOND_S
         guest.wait_agent()
         check(late_error("at boot", guest.late(), 0, lost + BOOT_LATE_S))
-        guest.virsh("domtime", "--sync")
-        synced = guest.late()
-        check(late_error("synchronised", synced, 0, lost))
+        synced = sync(guest, "synchronised", 0, lost)
 
         stop = guest.timed("suspend")
         time.sleep(PAUSE_S)
@@ -214,10 +225,9 @@ def agent_test(daemon, name, track, host_clock, initramfs):
         low = synced[0] + go[0].mono - stop[1].mono
         high = synced[1] + go[1].mono - stop[0].mono
         check(late_error("after a suspend", guest.late(), low, high))
-        guest.virsh("domtime", "--sync")
         if track == "wall":
             low, high = 0, lost
-        check(late_error("after domtime --sync", guest.late(), low, high))
+        sync(guest, "after domtime --sync", low, high)
         if track == "wall":
             check_set(guest, lost)
 
