@@ -112,7 +112,8 @@ def selection(entry):
     if not program.endswith('.py') and all(name.startswith('/') for name in failed):
         return [word for name in failed for word in ('-p', name)]
     if program == 'lab-test.py':
-        return ['--boots', ','.join(dict.fromkeys(name.split(':')[0] for name in failed))]
+        return ['--points', ','.join(name.replace(': ', ':', 1).replace(' ', '_')
+                                     for name in failed)]
     if all(name.startswith('test_') for name in failed):
         return failed
     return []

@@ -75,12 +75,12 @@ NOT_HERE = "|".join([
 NOT_WITH = {"on": "/pit$|/stop/slow$"}
 
 # One of each kind
-SHORT = ("/unix/host/(set-date/utc|update/set|reset/registers|hpet/|alarm/masked"
-         "|run/(date|update|alarm|hpet|pit)|stop/(date|hpet|pit)|migrate/(date|hpet)"
-         "|snapshot/revert)|/host/fault/(alarm-|late-migration|step[a-z-]*/-1h)")
+SHORT = ("/unix/host/(set-date/utc|reset/registers|hpet/periodic|alarm/masked"
+         "|run/(date|alarm|pit)|stop/(hpet|pit)|migrate/hpet|snapshot/revert)"
+         "|/host/fault/(alarm-after-step-back|step/-1h)")
 # With the other interrupt controllers, what has to do with interrupts
-SHORTER = ("/unix/host/(hpet/one-shot|hpet/periodic|alarm/masked|run/(update|alarm|pit)"
-           "|stop/pit|migrate/hpet)|/host/fault/step/-1h")
+SHORTER = "/unix/host/(hpet/periodic|run/alarm|stop/pit)"
+
 # One setting of each clock, and each setting of one: the code is the same
 FULL = ("/host-clock/[^/]+/host/|/host-clock/unix/"
         "|/(thousand-stops|iothread|s3)/(?!manual|default)")
