@@ -8,6 +8,8 @@ or uses it. The mails are written to build/series/<base>/. See docs/series.rst.
 """
 
 import argparse
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -214,15 +216,27 @@ def main(args):
         # To be compared with at the end: if it has work of its own, say so now.
         tree.stage()
     if not options.verify:
-        compose_and_write(options, submitter)
+        with writing():
+            compose_and_write(options, submitter)
         return 0
     with series_verify.at_work(series_verify.work_folder(options)) as work:
-        base, mails, out = compose_and_write(options, submitter)
-        # Its own copy: whoever composes again in the meantime writes others.
-        shutil.rmtree(work / 'mails', ignore_errors=True)
-        shutil.copytree(out, work / 'mails')
+        with writing():
+            base, mails, out = compose_and_write(options, submitter)
+            # Its own copy: whoever composes again in the meantime writes others.
+            shutil.rmtree(work / 'mails', ignore_errors=True)
+            shutil.copytree(out, work / 'mails')
         mails = [work / 'mails' / mail.name for mail in mails]
         return series_verify.verify(mails, base, work / 'mails', options, submitter)
+
+
+@contextlib.contextmanager
+def writing():
+    """Two that write the same mails take turns."""
+    folder = ROOT / 'build' / 'series'
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / '.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def compose_and_write(options, submitter):
