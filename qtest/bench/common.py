@@ -39,12 +39,13 @@ def progress(text):
 
 # -- emulators
 
-def machine_args(subject, guest, options, rtc='host', cpus=1):
+def machine_args(subject, guest, options, rtc='host', cpus=1,
+                 accel='tcg,thread=multi'):
     """All of the command line but -serial and the program's name."""
     args = []
     for folder in FIRMWARE:
         args += ['-L', folder]
-    args += ['-M', 'pc,hpet=on', '-accel', 'tcg,thread=multi', '-m', '32',
+    args += ['-M', 'pc,hpet=on', '-accel', accel, '-m', '32',
              '-smp', str(cpus), '-nodefaults', '-display', 'none',
              '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4',
              '-rtc', f'clock={rtc}', '-kernel', str(guest),

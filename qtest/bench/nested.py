@@ -90,9 +90,9 @@ def run(bench, names, parts):
     return results
 
 
-def run_kvm(bench):
-    """The Result of idle Linux guests under KVM: stock, and ours with each source
-    that this host has, too."""
+def run_kvm(bench, parts):
+    """[Result] of parts under KVM: stock, and ours with each source that this host
+    has, too."""
     names = [subject.name for subject in bench.ours if subject.clock]
     began = time.monotonic()
     try:
@@ -102,11 +102,12 @@ def run_kvm(bench):
             image.add_kvm(kernel_folder())
             image.add_kernel(kernel_folder())
             make_initramfs(image.place(LINUX_GUEST))
-            with Lab(image, 'load_kvm\n' + job(bench, names, ['linux'], '--accel', 'kvm'),
+            with Lab(image, 'load_kvm\n' + job(bench, names, parts, '--accel', 'kvm'),
                      cpu=KVM_CPU) as lab:
-                result, = fetch(lab.lines(began + BOUND_S, SILENCE_S))
+                results = fetch(lab.lines(began + BOUND_S, SILENCE_S))
     except (LabError, ImageError, subprocess.CalledProcessError,
             GetKernelError) as error:
         fail(f'the lab: {error}')
-    label(result, 'KVM')
-    return result
+    for result in results:
+        label(result, 'KVM')
+    return results

@@ -240,7 +240,7 @@ def run(bench):
         found.append(figures := Figures(bench, hz))
         most = 8 if hz == 64 else 16
         for number in bench.rounds(f'periodic, {hz} Hz',
-                                   *bench.pick((6, 6), (8, most), (1, 1)),
+                                   *bench.pick((4, 4), (8, most), (1, 1)),
                                    lambda: goals(bench, found[-1:])):
             figures.add(play_round(bench, hz, plan, number))
     return Result(

@@ -74,7 +74,7 @@ def goals(rounds):
 def run(bench):
     texts, rounds = [], []
 
-    for number in bench.rounds('readings', *bench.pick((6, 6), (8, 16)),
+    for number in bench.rounds('readings', *bench.pick((4, 4), (8, 16)),
                                lambda: goals(rounds)):
         texts.append(measure(bench, number))
         rounds.append(read_csv(texts[-1]))

@@ -121,7 +121,7 @@ def run(bench):
                             "stock's", GOALS[kind]) for kind in READS] + \
             rounds.same_goals(READS)
 
-    for number in bench.rounds('reads', *bench.pick((6, 6), (8, 16)), goals):
+    for number in bench.rounds('reads', *bench.pick((4, 4), (8, 16)), goals):
         rounds.measure(number)
     return Result(
         'reads', 'date and HPET reads from guest code, TCG',

@@ -144,7 +144,7 @@ def row(subject, name, silences):
 
 
 def run(bench):
-    repeats, bound_s = bench.pick((6, 2), (12, 20))
+    repeats, bound_s = bench.pick((4, 2), (12, 20))
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         library = build_preload(folder, LIBRARY)

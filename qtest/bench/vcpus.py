@@ -26,7 +26,7 @@ def run(bench):
             "stock's", GOAL) for config in rounds.configs] + \
             rounds.same_goals(['hpet'])
 
-    for number in bench.rounds('vcpus', *bench.pick((6, 6), (8, 10)), goals):
+    for number in bench.rounds('vcpus', *bench.pick((4, 4), (8, 10)), goals):
         rounds.measure(number)
     return Result(
         'vcpus', 'HPET reads by several vCPUs at once, TCG',
