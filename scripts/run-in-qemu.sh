@@ -26,9 +26,11 @@ export PYTHON=/usr/bin/python3
 stock=$HOST_CLOCK_BUILD/stock/obj/qemu-system-x86_64
 [ ! -x "$stock" ] || export QTEST_QEMU_BINARY_STOCK=$stock
 
-[[ ${*: -1} != --full ]] || set -- "$1"
+full=()
+[[ ${*: -1} != --full ]] || { full=(--full); set -- "$1"; }
 case $# in
-1) [[ $1 != */host-clock-test ]] || exec "$HOST_CLOCK_ROOT/scripts/run-by-source.py" "./$1" ;;
+1) [[ $1 != */host-clock-test ]] ||
+    exec "$HOST_CLOCK_ROOT/scripts/run-by-source.py" "./$1" "${full[@]}" ;;
 esac
 program=$1
 shift

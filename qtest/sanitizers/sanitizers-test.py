@@ -117,7 +117,7 @@ def full_points():
     for name in QTESTS:
         program = FULL / "tests/qtest" / name
         # The conformance suite mostly waits, so all sources at the same time
-        command = [ROOT / "scripts/run-by-source.py", program] \
+        command = [ROOT / "scripts/run-by-source.py", program, "--full"] \
             if name == "host-clock-test" else [program, "--tap", "-k"]
         yield f"/sanitizers/asan-ubsan/{name}", problem(command, env)
     yield ("/sanitizers/asan-ubsan/differential",
