@@ -24,10 +24,12 @@
 
 HostClock *host_clock_find(const char *option, const char *id, Error **errp)
 {
-    bool ambiguous = false;
-    Object *obj = *id ? object_resolve_path(id, &ambiguous) : NULL;
+    Object *obj = object_resolve_path_component(object_get_objects_root(), id);
 
-    if (!obj || ambiguous) {
+    if (!obj && *id == '/') {
+        obj = object_resolve_path(id, NULL);
+    }
+    if (!obj) {
         error_setg(errp, "%s=%s: there is no object with this ID", option, id);
         error_append_hint(errp, "Create it with -object host-clock-NAME,id=%s"
                           ".\n", id);

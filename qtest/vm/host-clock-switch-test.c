@@ -70,7 +70,7 @@ static void test_change(void)
 {
     QTestState *qts = start("-object host-clock-unix,id=u "
                             "-object host-clock-scaled,id=s,clock=u "
-                            "-object host-clock-raw,id=r "
+                            "-object host-clock-raw,id=rtc "
                             "-object iothread,id=t -machine host-clock=u");
     g_autofree char *text = NULL;
 
@@ -88,10 +88,11 @@ static void test_change(void)
     check_cannot_delete(qts, "s");
     check_cannot_delete(qts, "u");
 
-    text = qtest_hmp(qts, "qom-set /machine host-clock r");
+    /* A device of the machine has this name, too. */
+    text = qtest_hmp(qts, "qom-set /machine host-clock rtc");
     g_assert_cmpstr(text, ==, "");
-    check_property(qts, "/machine", "host-clock", "r");
-    check_cannot_delete(qts, "r");
+    check_property(qts, "/machine", "host-clock", "rtc");
+    check_cannot_delete(qts, "rtc");
     check_cannot_delete(qts, "u");
     qtest_qmp_assert_success(qts, "{ 'execute': 'object-del',"
                              " 'arguments': { 'id': 's' } }");
