@@ -148,7 +148,7 @@ def check_stop(source):
 def wait_clock(vm, name):
     """Until a host clock that was added has its first sample."""
     end = time.monotonic() + START_S
-    while not any(clock["id"] == name and clock["state"] == "running"
+    while not any(clock.get("id") == name and clock["state"] == "running"
                   for clock in vm.qmp.command("query-host-clocks")):
         check(time.monotonic() < end, f"{name} is not running in {START_S} s")
         time.sleep(0.1)
