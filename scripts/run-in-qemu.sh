@@ -28,9 +28,9 @@ stock=$HOST_CLOCK_BUILD/stock/obj/qemu-system-x86_64
 
 full=()
 [[ ${*: -1} != --full ]] || { full=(--full); set -- "$1"; }
-case $# in
-1) [[ $1 != */host-clock-test ]] ||
-    exec "$HOST_CLOCK_ROOT/scripts/run-by-source.py" "./$1" "${full[@]}" ;;
+case $#:$1 in
+1:*/host-clock-machine-test) full=(--full) ;&
+1:*/host-clock-test) exec "$HOST_CLOCK_ROOT/scripts/run-by-source.py" "./$1" "${full[@]}" ;;
 esac
 program=$1
 shift
