@@ -17,7 +17,7 @@ usage: ./run check [SUITE...]
 suites: ${suites[*]}
         machines, after ./run build --targets aarch64,riscv64
 With options one suite runs, and they are for its programs:
-  qtest --full                    all of the contract under each clock, not only dynticks
+  qtest --full                    all of the contract under each clock, not only some
   libvirt --full                  all host clocks with all forms of <clock>
   differential --operations N     how many operations of each kind, 200000
   differential --seed N           replay; [--round N] only one round

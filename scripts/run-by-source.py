@@ -16,9 +16,9 @@ POINT = re.compile(r'^(not ok|ok) \d+')
 PLAN = re.compile(r'^1\.\.(\d+)')
 PATH = re.compile(r'^(/\S*?host-clock/([^/\s]+))/(\S+)', re.M)
 
-# They differ from dynticks by a row of the table of the system's clocks: of what
-# the devices do it shows enough for all of them.
-LIKE_DYNTICKS = ('unix', 'boottime', 'raw')
+# They are like dynticks, but for a row of the table of the system's clocks; like no
+# -clock; or like manual, beneath: of what the devices do those show enough.
+LIKE_OTHERS = ('unix', 'boottime', 'raw', 'system', 'scaled')
 # What the clock itself has a part in
 OF_THE_CLOCK = re.compile(r'(host|rt|vm)/(power-on|run|stop|step|migrate|snapshot|load)/')
 
@@ -29,7 +29,7 @@ def sources(program, full):
     found = {}
     for path in PATH.finditer(listed.stdout):
         prefix, source, behaviour = path.groups()
-        if full or source not in LIKE_DYNTICKS or OF_THE_CLOCK.match(behaviour):
+        if full or source not in LIKE_OTHERS or OF_THE_CLOCK.match(behaviour):
             found.setdefault(prefix, []).append(path[0])
     return found
 
