@@ -144,14 +144,13 @@ def measure(args, bench):
         for name in parts:
             if name != 'exits':
                 results.append(keep(run_part(name, bench), args.report))
+    # Not there in the lab itself
+    nested = importlib.import_module('nested')
     if args.in_lab:
-        # Not there in the lab itself
-        nested = importlib.import_module('nested')
         for result in nested.run(bench, args.in_lab, parts):
             results.append(keep(result, args.report))
-    under_kvm = [name for name in KVM_PARTS if name in parts]
-    if under_kvm and not bench.quick:
-        nested = importlib.import_module('nested')
+    under_kvm = [name for name in KVM_PARTS if name in parts and not bench.quick]
+    if under_kvm:
         for result in nested.run_kvm(bench, under_kvm):
             results.append(keep(result, args.report))
     return results

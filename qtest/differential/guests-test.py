@@ -68,24 +68,25 @@ def run_one(case, binary, folder):
                               *vm.stderr().splitlines()[-5:]])
 
 
-def judge(tap, case, stock, ours, again):
+def judge(tap, case, boot):
     """Points of a case: it runs on stock, it runs on ours, and so on. What differs
     has to differ when both boot again: a kernel complains of a busy machine, too."""
     name = case_name(case)
+    stock, ours = boot()
     # A guest that does not run on stock is a mistake of this test.
     tap.point(f"{name}: boots on stock", stock if isinstance(stock, str) else None)
     tap.point(f"{name}: boots", ours if isinstance(ours, str) else None)
     if isinstance(stock, str) or isinstance(ours, str):
         return
-    texts = [(stock.same, ours.same)]
+    theirs, mine = [stock], [ours]
     if stock.same != ours.same:
         tap.say(f"{name}: not as on stock; once more")
-        texts += [(s.same, o.same) for s, o in [again()] if not isinstance(s, str)
-                  and not isinstance(o, str)]
+        for side, seen in zip((theirs, mine), boot()):
+            side += [] if isinstance(seen, str) else [seen]
     for what in stock.same:
-        theirs, mine = ({same[what] for same in side} for side in zip(*texts))
-        tap.point(f"{name}: {what} as on stock", None if theirs & mine else
-                  "\n".join(["stock:", *theirs, "ours:", *mine]))
+        texts, others = ({seen.same[what] for seen in side} for side in (theirs, mine))
+        tap.point(f"{name}: {what} as on stock", None if texts & others else
+                  "\n".join(["stock:", *texts, "ours:", *others]))
     for what, error in stock.works.items():
         if error:
             tap.say(f"stock, {what}: {error}")
@@ -98,11 +99,9 @@ def run_cases(tap, cases, args, folder):
     with ThreadPoolExecutor(2) as pool:
         try:
             for case in cases:
-                def boot(case=case):
-                    seen = [pool.submit(run_one, case, binary, folder)
-                            for binary in (args.stock, args.qemu)]
-                    return [future.result() for future in seen]
-                judge(tap, case, *boot(), boot)
+                judge(tap, case, lambda case=case: pool.map(
+                    lambda binary: run_one(case, binary, folder),
+                    (args.stock, args.qemu)))
         except BaseException:
             Emulator.kill_all()
             raise

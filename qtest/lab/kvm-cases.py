@@ -241,7 +241,7 @@ def points(tap, full):
         yield (f"driftfix-slew/{chip}/{way}", check_slew, tap.say, chip, way,
                seconds)
     yield "driftfix-none", check_none, 6
-    for source in [NONE, *(sources if full else DEVICES)]:
+    for source in [NONE, *(s for s in sources if full or s in DEVICES)]:
         yield f"stop-cont/{source}", check_stop, source
     yield "switch", check_switch, sources
     for before, after in moves(sources, full):

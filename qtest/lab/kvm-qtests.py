@@ -76,7 +76,7 @@ NOT_WITH = {"on": "/pit$|/stop/slow$"}
 
 # One of each kind
 SHORT = ("/unix/host/(set-date/utc|reset/registers|hpet/periodic|alarm/masked"
-         "|run/(date|alarm|pit)|stop/(hpet|pit)|migrate/hpet|snapshot/revert)"
+         "|run/(date|alarm)|stop/hpet|migrate/hpet|snapshot/revert)"
          "|/host/fault/(alarm-after-step-back|step/-1h)")
 # With the other interrupt controllers, what has to do with interrupts
 SHORTER = "/unix/host/(hpet/periodic|run/alarm|stop/pit)"

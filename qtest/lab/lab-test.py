@@ -163,9 +163,7 @@ def choose(boot, points):
 
 def plan(args):
     """The boots that were asked for."""
-    names = (args.boots.split(",") if args.boots else
-             [p.partition(":")[0] for p in args.points])
-    boots = [b for b in BOOTS if (b.name in names if names
+    boots = [b for b in BOOTS if (b.name in args.boots if args.boots
                                   else args.full or not b.full)]
     for boot in boots:
         if args.only:
@@ -180,7 +178,8 @@ def main():
                                      description=__doc__.split("\n\n")[0])
     parser.add_argument("--full", action="store_true", help="all, in place of "
                         "what depends on a device or on the lab")
-    parser.add_argument("--boots", metavar="LIST", help="which, with commas: "
+    parser.add_argument("--boots", metavar="LIST", type=lambda s: s.split(","),
+                        default=[], help="which, with commas: "
                         + ", ".join(b.name for b in BOOTS))
     parser.add_argument("--only", metavar="WORD",
                         help="only programs with this word in their name")
@@ -189,10 +188,11 @@ def main():
     parser.add_argument("--jobs", type=int, default=2, metavar="N",
                         help="boots at a time (default: 2)")
     args = parser.parse_args()
-    unknown = set((args.boots or BOOTS[0].name).split(",")) - {
-        b.name for b in BOOTS}
+    args.boots = args.boots or [p.partition(":")[0] for p in args.points]
+    unknown = set(args.boots) - {b.name for b in BOOTS}
     if unknown:
-        parser.error(f"--boots: no boot '{unknown.pop()}'")
+        parser.error(f"no boot '{unknown.pop()}'; the boots are: "
+                     + ", ".join(b.name for b in BOOTS))
     if not LAB_EMULATOR.exists():
         parser.error(f"no emulator at {LAB_EMULATOR}: run './run build' first")
     # The way out on SIGTERM is that of Ctrl-C: no emulator stays behind.

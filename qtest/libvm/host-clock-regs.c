@@ -135,6 +135,22 @@ int64_t machine_rtc_time(VM *vm)
     return date ? g_date_time_to_unix(date) : -1;
 }
 
+int64_t told_lag_ns(QTestState *qts, const char *reason)
+{
+    QDict *event = qtest_qmp_event_ref(qts, "HOST_CLOCK_LAG"), *data;
+    int64_t ns = 0;
+
+    if (event) {
+        data = qdict_get_qdict(event, "data");
+        g_assert_nonnull(strstr(qdict_get_str(data, "device"), "/machine/"));
+        g_assert_cmpstr(qdict_get_str(data, "reason"), ==, reason);
+        ns = qdict_get_int(data, "lag-ns");
+        qobject_unref(event);
+    }
+    g_assert_null(qtest_qmp_event_ref(qts, "HOST_CLOCK_LAG"));
+    return ns;
+}
+
 /* HPET */
 
 void hpet_enable(VM *vm)

@@ -203,6 +203,9 @@ Span rtc_set_date_in(VM *vm, int64_t date, uint8_t rate, uint8_t reg_b);
 /* The machine's property rtc-time */
 int64_t machine_rtc_time(VM *vm);
 
+/* What HOST_CLOCK_LAG told with the last RESUME; 0 for nothing: not late */
+int64_t told_lag_ns(QTestState *qts, const char *reason);
+
 void hpet_enable(VM *vm);
 uint64_t hpet_read(VM *vm, Span *when);
 

@@ -10,7 +10,6 @@
 #include "qemu/osdep.h"
 #include "host-clock-machine.h"
 #include "qobject/qdict.h"
-#include "qobject/qdict.h"
 
 #define BASE_DATE       "2006-06-17T16:01:21"
 #define BASE_DATE_S     1150560081
@@ -266,21 +265,10 @@ static void test_alarm_jumped_over(Cell *cell)
 
 static int64_t lag_of_stop(VM *vm, int64_t ns)
 {
-    QDict *event, *data;
-    int64_t lag_ns = 0;
-
     vm_qmp(vm, "stop");
     vms_pass_stopped(&vm, 1, ns);
     vm_qmp(vm, "cont");
-    event = qtest_qmp_event_ref(vm->qts, "HOST_CLOCK_LAG");
-    if (event) {
-        data = qdict_get_qdict(event, "data");
-        g_assert_nonnull(strstr(qdict_get_str(data, "device"), "/machine/"));
-        g_assert_cmpstr(qdict_get_str(data, "reason"), ==, "stop");
-        lag_ns = qdict_get_int(data, "lag-ns");
-        qobject_unref(event);
-    }
-    return lag_ns;
+    return told_lag_ns(vm->qts, "stop");
 }
 
 /* The time that passes is a little more, under "scaled". */

@@ -35,29 +35,12 @@ static void move(QTestState *qts, const char *name, int64_t ns)
 
 /* RTCs that have fallen behind */
 
-/* What was told with the last RESUME; 0 for nothing, which is not late. */
-static int64_t told_lag(QTestState *qts, const char *reason)
-{
-    QDict *event = qtest_qmp_event_ref(qts, "HOST_CLOCK_LAG"), *data;
-    int64_t ns = 0;
-
-    if (event) {
-        data = qdict_get_qdict(event, "data");
-        g_assert_nonnull(strstr(qdict_get_str(data, "device"), "/machine/"));
-        g_assert_cmpstr(qdict_get_str(data, "reason"), ==, reason);
-        ns = qdict_get_int(data, "lag-ns");
-        qobject_unref(event);
-    }
-    g_assert_null(qtest_qmp_event_ref(qts, "HOST_CLOCK_LAG"));
-    return ns;
-}
-
 static int64_t lag_of_stop(QTestState *qts, int64_t ns)
 {
     command(qts, "stop");
     move(qts, "host-clock-advance", ns);
     command(qts, "cont");
-    return told_lag(qts, "stop");
+    return told_lag_ns(qts, "stop");
 }
 
 static void set_date(QTestState *qts)
@@ -76,7 +59,7 @@ static void test_lag_stop(const void *clock)
     bool is_host = g_str_equal(clock, "host");
     QTestState *qts = start(clock, "");
 
-    g_assert_cmpint(told_lag(qts, "stop"), ==, 0);
+    g_assert_cmpint(told_lag_ns(qts, "stop"), ==, 0);
     g_assert_cmpint(lag_of_stop(qts, NS), ==, 0);
     g_assert_cmpint(lag_of_stop(qts, 1), ==, is_vm ? NS + 1 : 0);
     move(qts, "host-clock-advance", 5 * NS);
@@ -114,10 +97,10 @@ static void test_lag_load(const void *clock)
     unlink(path);
     /* It was saved a minute after it began. */
     command(to->qts, "cont");
-    g_assert_cmpint(told_lag(to->qts, "load"), ==, is_host ? 0 : 3540 * NS);
+    g_assert_cmpint(told_lag_ns(to->qts, "load"), ==, is_host ? 0 : 3540 * NS);
     command(to->qts, "stop");
     command(to->qts, "cont");
-    g_assert_cmpint(told_lag(to->qts, "stop"), ==, is_host ? 0 : 3540 * NS);
+    g_assert_cmpint(told_lag_ns(to->qts, "stop"), ==, is_host ? 0 : 3540 * NS);
     vm_quit(from);
     vm_quit(to);
 }
