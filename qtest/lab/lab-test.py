@@ -27,7 +27,7 @@ from lib.tap import Tap
 # A program may take its own bound; the boot ends with its last program.
 BOOT_MARGIN_S = 120
 # TCG's virtualization can leave a lab without interrupts, and then no bound in there
-# is kept. What says least, kvm-qtests.py, is silent for 100 s.
+# is kept. No test in there takes so long.
 SILENCE_S = 300
 
 # As many lines as a traceback has
