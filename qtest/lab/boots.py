@@ -156,8 +156,8 @@ BOOTS = [
     ], {"cpu": KVM_CPU}, kvm=True, python=True),
     Boot("suspend", [
         Script("qtest/lab/suspend-cases.py", bound_s=600),
-    ], {"cpu": KVM_CPU, "cpus": 1, "sleeps": True}, kvm=True, python=True,
-         linux=True),
+    ], {"cpu": KVM_CPU, "cpus": 1, "sleeps": True, "extra": ["-device", "igb"]},
+         kvm=True, igb=True, python=True, linux=True),
     Boot("hpet", [
         Program(CONFORMANCE, "/host-clock/hpet", 900, skips=NOT_HERE,
                 short=OF_THE_SOURCE),

@@ -84,11 +84,19 @@ def parse_linux(arrival, text):
     return LinuxLine(arrival, asleep_s(), int(words[2]), float(words[3]))
 
 
+def clock_arguments(source):
+    """Options that choose a host clock. The driver of the lab's PTP clock does not
+    say of which time scale that is."""
+    return {NONE: [], "ptp": ["-object", "host-clock-ptp,id=p,device=/dev/ptp0,"
+                              "time-scale=utc", "-machine", "host-clock=p"]
+            }.get(source, ["-clock", source])
+
+
 def arguments(source, accel, clock, cpu, driftfix, extra):
     return ["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
             "-accel", accel, "-cpu", cpu, "-m", "16", "-kernel", str(GUEST),
             "-rtc", f"base=utc,clock={clock},driftfix={driftfix}",
-            *([] if source == NONE else ["-clock", source]), *extra]
+            *clock_arguments(source), *extra]
 
 
 def linux_arguments(source, clocksource):
