@@ -47,8 +47,8 @@ def run(command):
 
 def build():
     found = commands()
-    watch = next(output for output in found if output.endswith(f'{WATCH}.c.o')
-                 and 'libcommon' in output)
+    watch = next(word for word in shlex.split(found[EMULATOR])
+                 if word.endswith(f'{WATCH}.c.o'))
     stub = watch.replace(WATCH, WATCH + '-stub')
     (OBJ / STUB).parent.mkdir(exist_ok=True)
     if not (OBJ / STUB).with_name('qemu-bundle').exists():
