@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Host instructions a read, in the device's own code.
 
-callgrind counts only between entry to and return from the functions that the
-guest's accesses arrive in; nothing else of the emulator is in the figure, and
-no noise.  Under valgrind there is no vDSO, so what the kernel needs to tell the
+callgrind counts only between entry to and return from the functions with which an
+access of the guest leaves the translated code; nothing else of the emulator is in
+the figure, and no noise.  Under valgrind there is no vDSO, so what the kernel needs to tell the
 time is not in it either.
 """
 import re
@@ -21,52 +21,64 @@ from stats import exact
 
 # Few reads are enough for a count.
 READS = {'date': 1000, 'hpet': 5000}
-FUNCTIONS = {'date': ('cmos_ioport_write', 'cmos_ioport_read'),
-             'hpet': ('hpet_ram_read',)}
-# Where the guest's access leaves the translated code
+# The device's own code, and where the guest's access leaves the translated code for it
+DEVICE = {'date': ('cmos_ioport_write', 'cmos_ioport_read'),
+          'hpet': ('hpet_ram_read',)}
 ACCESS = {'date': ('helper_outb', 'helper_inb'), 'hpet': ('do_ld_mmio_beN',)}
 NAMES = {'date': 'date (registers 0 to 9)', 'hpet': 'HPET counter'}
+COST = re.compile(r'^ *([\d,]+) \(.*?\) +\S*:(\w+) ', re.M)
 # Above stock's
 GOAL = 5
 TIMEOUT_S = 300
 
 
-def count(bench, subject, kind, rtc, functions):
-    """Instructions per read.
+def count(bench, subject, rtc):
+    """{functions: instructions a read in them and below}
 
-    The firmware reads the CMOS too: what a run without reads costs is taken
-    off.
+    The firmware reads the CMOS too: what a run without reads costs is taken off.
     """
-    none = collect(bench, subject, kind, rtc, functions, 0)
-    some = collect(bench, subject, kind, rtc, functions, READS[kind])
-    return (some - none) / READS[kind]
+    none, some = (collect(bench, subject, rtc, reads) for reads in
+                  (dict.fromkeys(READS, 0), READS))
+    return {functions: sum(some[name] - none.get(name, 0) for name in functions)
+            / READS[kind] for place in (DEVICE, ACCESS)
+            for kind, functions in place.items()}
 
 
-def collect(bench, subject, kind, rtc, functions, reads):
-    other = 'hpet' if kind == 'date' else 'date'
+def collect(bench, subject, rtc, reads):
+    """{function: instructions}"""
     with tempfile.TemporaryDirectory() as folder:
-        args = [shutil.which('valgrind'), '--tool=callgrind',
-                '--collect-atstart=no', f'--callgrind-out-file={folder}/out',
-                *(f'--toggle-collect={name}' for name in functions[kind]),
-                *command(subject, bench.guest('bench-read'),
-                         {kind: reads, other: 0}, rtc=rtc)]
-        run = subprocess.run(args, stdin=subprocess.DEVNULL, text=True,
-                             capture_output=True, check=False,
-                             timeout=TIMEOUT_S)
-        out = Path(folder, 'out')
-        total = out.is_file() and re.search(r'^(?:summary|totals): (\d+)',
-                                            out.read_text(), re.M)
-    if '|' not in run.stdout or not total:
+        out = f'{folder}/out'
+        done = subprocess.run(
+            ['valgrind', '--tool=callgrind', '--collect-atstart=no',
+             f'--callgrind-out-file={out}',
+             *(f'--toggle-collect={name}' for name in sum(ACCESS.values(), ())),
+             *command(subject, bench.guest('bench-read'), reads, rtc=rtc)],
+            stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False,
+            timeout=TIMEOUT_S)
+        said = subprocess.run(
+            ['callgrind_annotate', '--inclusive=yes', '--threshold=100', out],
+            text=True, capture_output=True, check=False)
+    costs = {name: int(number.replace(',', ''))
+             for number, name in COST.findall(said.stdout)}
+    if '|' not in done.stdout or 'helper_inb' not in costs:
         fail(f'no count from {subject.qemu} (clock {subject.name}):\n'
-             + '\n'.join(run.stderr.splitlines()[-5:]))
-    return int(total[1])
+             + '\n'.join((done.stderr + said.stderr).splitlines()[-5:]))
+    return costs
 
 
-def count_all(bench, jobs, functions):
-    """{(kind, rtc, subject): instructions a read}"""
+def count_all(bench, subjects, rtcs):
+    """{(subject, rtc): what count() finds}"""
+    jobs = [(subject, rtc) for rtc in rtcs for subject in subjects]
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(jobs, pool.map(lambda job: count(
-            bench, job[2], job[0], job[1], functions), jobs)))
+        return dict(zip(jobs, pool.map(lambda job: count(bench, *job), jobs)))
+
+
+def pick(counts, place):
+    """{(kind, rtc, subject): instructions a read}; -rtc has no part in the HPET's"""
+    return {(kind, rtc, subject): found[functions]
+            for kind, functions in place.items()
+            for (subject, rtc), found in counts.items()
+            if kind == 'date' or rtc == 'host'}
 
 
 def table(title, bench, counts):
@@ -113,23 +125,17 @@ def run(bench):
     if not shutil.which('valgrind'):
         fail('valgrind is not there: install the Debian package valgrind '
              '(./run build does)')
-    rtcs = bench.pick(['host'], ['host', 'vm'])
-    subjects = bench.pick(bench.subjects[:2], bench.subjects)
-    jobs = [(kind, rtc, subject) for kind in READS for rtc in rtcs
-            for subject in subjects if kind == 'date' or rtc == 'host']
-    counts = count_all(bench, jobs, FUNCTIONS)
-    whole = count_all(bench, [] if bench.quick else [
-        job for job in jobs if job[1] == 'host'
-        and job[2] in bench.subjects[:2]], ACCESS)
+    found = count_all(bench, bench.pick(bench.subjects[:2], bench.subjects),
+                      bench.pick(['host'], ['host', 'vm']))
+    counts = pick(found, DEVICE)
     return Result(
         'instructions', 'host instructions a read, in the device’s own code',
         'callgrind, from the entry of the function that the guest’s access '
         'arrives in to its return. A date is 20 accesses. What the kernel '
         'needs to tell the time is not in it.',
         tables=[table('In the device', bench, counts),
-                *([table('On the whole way from the translated code and back: '
-                         'what speed can be, of stock\'s', bench, whole)]
-                  if whole else [])],
+                table('On the whole way from the translated code and back: '
+                      'what speed can be, of stock\'s', bench, pick(found, ACCESS))],
         goals=goals(bench, counts), plots=[plot(counts)],
         header=('read', 'rtc', 'clock', 'instructions'),
         raw=[(kind, rtc, subject.name, round(number, 2))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an idle Linux guest costs: Debian's kernel, on pc and q35, HPET on and off.
 
-The guests of one machine are there at once, and are looked at over the same
-seconds. Under KVM it runs in the lab, if this host has no KVM that works.
+All guests are there at once, and are looked at over the same seconds. Under KVM it
+runs in the lab, if this host has no KVM that works.
 """
 import itertools
 import statistics
@@ -43,33 +43,37 @@ def wait_idle(vm):
     fail(f'the guest did not come up: {vm.stderr()}')
 
 
-def measure_machine(bench, machine, initramfs, seconds, windows):
-    """{(machine, subject): [Sample of each window]}"""
-    with ExitStack() as stack:
-        vms = {(machine, subject): start(bench, stack, subject, machine, initramfs)
-               for subject in bench.subjects}
+def boot(bench, stack, machine, initramfs):
+    """{(machine, subject): VM} of one machine, idle"""
+    vms = {(machine, subject): start(bench, stack, subject, machine, initramfs)
+           for subject in bench.few}
+    try:
         for vm in vms.values():
             wait_idle(vm)
-        time.sleep(SETTLE_S + QUIET_S)
-        samples = sample_windows(vms, seconds, windows)
+    except EmulatorError as error:
+        fail(f'linux, {" hpet=".join(machine)}: {error}')
     progress(f'linux: {" hpet=".join(machine)}, {len(vms)} guests')
-    return samples
+    return vms
 
 
-def measure(bench, seconds, windows):
-    samples = {}
-    with tempfile.TemporaryDirectory() as folder:
-        initramfs = Path(LINUX_GUEST)
-        if not initramfs.exists():
-            initramfs = Path(folder) / 'initramfs'
-            linux_guest.make_initramfs(initramfs)
+def measure(bench, initramfs, seconds, windows):
+    """{(machine, subject): [Sample of each window]}"""
+    with ExitStack() as stack:
+        vms = {}
         for machine in MACHINES[:1] if bench.quick else MACHINES:
-            try:
-                samples.update(measure_machine(bench, machine, initramfs, seconds,
-                                               windows))
-            except EmulatorError as error:
-                fail(f'linux, {" hpet=".join(machine)}: {error}')
-    return samples
+            vms.update(boot(bench, stack, machine, initramfs))
+        time.sleep(SETTLE_S + QUIET_S)
+        return sample_windows(vms, seconds, windows)
+
+
+def measure_with(bench, *windows):
+    """That, with the lab's initramfs or one that is made now"""
+    if Path(LINUX_GUEST).exists():
+        return measure(bench, Path(LINUX_GUEST), *windows)
+    with tempfile.TemporaryDirectory() as folder:
+        initramfs = Path(folder) / 'initramfs'
+        linux_guest.make_initramfs(initramfs)
+        return measure(bench, initramfs, *windows)
 
 
 def medians(some):
@@ -78,7 +82,7 @@ def medians(some):
 
 
 def goals(bench, samples):
-    of = len(bench.ours)
+    ours = bench.few[1:]
     for machine in dict.fromkeys(machine for machine, _ in samples):
         stock = samples[machine, bench.stock]
         for key, what, more in (('wakeups', 'wake-ups', WAKEUPS),
@@ -87,17 +91,17 @@ def goals(bench, samples):
                 f'{machine[0]}, hpet={machine[1]}: {what} a second, of '
                 "stock's", bootstrap(
                     [(getattr(a, key) - more) / getattr(b, key)
-                     for a, b in zip(samples[machine, s], stock)], of),
-                CPU, unit=' x', worst=f'-clock {s.name}') for s in bench.ours])
+                     for a, b in zip(samples[machine, s], stock)], len(ours)),
+                CPU, unit=' x', worst=f'-clock {s.name}') for s in ours])
 
 
 def run(bench):
     seconds, windows = bench.pick((1, 6), (4, 6), (5, 6))
-    samples = measure(bench, seconds, windows)
+    samples = measure_with(bench, seconds, windows)
     rows = [[machine[0], machine[1], subject.name,
              *(f'{value:.2f}' for value in medians(some))]
             for (machine, subject), some in samples.items()]
-    names = [subject.name for subject in bench.subjects]
+    names = [subject.name for subject in bench.few]
     machines = list(dict.fromkeys(machine for machine, _ in samples))
     return Result(
         'linux' if bench.accel == 'tcg' else f'linux-{bench.accel}',
@@ -110,7 +114,7 @@ def run(bench):
         plots=[bars('Wake-ups a second', 'wake-ups a second',
                     [' hpet='.join(machine) for machine in machines], names,
                     [[[s.wakeups + 0.01 for s in samples[machine, subject]]
-                      for machine in machines] for subject in bench.subjects],
+                      for machine in machines] for subject in bench.few],
                     log=True)],
         header=('machine', 'hpet', 'clock', 'window', 'wakeups_per_s', 'cpu_ms_per_s'),
         raw=[(*machine, subject.name, number + 1, f'{s.wakeups:.3f}',
