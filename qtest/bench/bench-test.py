@@ -272,6 +272,8 @@ def test_bad_part(_quick):
     done = run('raeds')
     check(done.returncode == 2 and "no part 'raeds'" in done.stderr and
           'reads, vcpus' in done.stderr, done.stderr)
+    done = run('exits', '--quick')
+    check(done.returncode == 2 and '--quick leaves out' in done.stderr, done.stderr)
 
 
 def test_bad_source(_quick):

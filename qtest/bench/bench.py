@@ -13,6 +13,7 @@ Parts, all of them unless some are named:
   step          a wall step of a day at 8192 Hz
   vms           1, 8, 32 and 64 VMs on one clock; how long one takes to start
   accuracy      error and bound of the sampled clocks, simulated
+  exits         how often a read leaves KVM for the emulator
 
 Where speed is compared, each round links both emulators anew, with their object
 files in a random order: where the linker puts the code decides more than any patch.
@@ -34,7 +35,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import NONE, NOT_MEASURED, BenchError, fail, progress, sources
+from common import LIKE_UNIX, NONE, NOT_MEASURED, BenchError, fail, progress, sources
 from lib.emulator import EmulatorError
 from lib.paths import BUILD, OURS, STOCK
 import page
@@ -58,7 +59,8 @@ def parse_args():
         help='briefly, with no -clock and one source, and not in the lab: what '
         'is decided is right, but less of it is')
     add('--sources', metavar='LIST',
-        help='only these, separated by commas; "none": no -clock')
+        help='only these, separated by commas; "none": no -clock '
+        f'(default: all but {" and ".join(LIKE_UNIX)}, which are as unix)')
     add('--qemu', type=Path, default=OURS)
     add('--stock', type=Path, default=STOCK)
     add('--nested', action='store_true', help=argparse.SUPPRESS)
@@ -69,11 +71,13 @@ def parse_args():
         if part not in PARTS:
             parser.error(f"no part '{part}'. The parts are: "
                          f'{", ".join(PARTS)}')
+    if args.quick and 'exits' in args.parts:
+        parser.error('exits is measured in the lab, which --quick leaves out')
     return args
 
 
 def choose_sources(args):
-    """(No -clock and every source that can be had here, those for the lab)"""
+    """(No -clock and the sources that can be had here, those for the lab)"""
     names, missing = sources(args.qemu)
     if names is None:
         fail(f'{args.qemu} has no -clock: is it a stock emulator?')
@@ -82,7 +86,9 @@ def choose_sources(args):
     if not args.sources:
         for name, reason in missing.items():
             print(f'{name}: not on this host: {reason}')
-        return (names[:QUICK_SOURCES], []) if args.quick else (names, nested)
+        if args.quick:
+            return names[:QUICK_SOURCES], []
+        return [name for name in names if name not in LIKE_UNIX], nested
     wanted = [NONE if name == 'none' else name
               for name in args.sources.split(',')]
     # The lab has to have what it is there for.

@@ -19,6 +19,8 @@ PTP = os.environ.get('HOST_CLOCK_PTP')
 ALL_PROCESSORS = os.sched_getaffinity(0)
 # It stands still until it is told.
 NOT_MEASURED = ('manual',)
+# Rows of one table with unix, and no other code: 'readings' has what differs
+LIKE_UNIX = ('boottime', 'raw')
 SYSTEM = 'system'
 
 # Who is measured: name is 'stock', '(none)' for ours without -clock, or a source

@@ -8,8 +8,9 @@ import links
 
 AGAIN = 'stock again'
 SYSTEM = 'system'
-# Rounds beyond the least number, to decide a goal, begin only until then.
-MORE_ROUNDS_S = 1200
+# Rounds beyond the least number, to decide a goal, begin only until then: a third of
+# what all of it may take.
+MORE_ROUNDS_S = 600
 
 
 class Bench:
