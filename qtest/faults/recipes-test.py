@@ -173,7 +173,8 @@ def read_page():
         if part[1]:
             title = part[1]
         elif part[3]:
-            recipes[-1] = (recipes[-1][0], part[3].split(), recipes[-1][2])
+            if recipes[-1][0] == title:     # not all have a recipe
+                recipes[-1] = (title, part[3].split(), recipes[-1][2])
         elif preamble is None:
             preamble = re.sub(r'^   (\$ )?', '', part[2], flags=re.M)
         else:
