@@ -224,6 +224,14 @@ def test_count_again(project):
     assert (last, status) == ('2 passed, 1 failed', 1), said
 
 
+def test_count_again_several(project):
+    """glib writes a plan after the tests of each -p, which meson calls an error."""
+    for out, end in (('ok 1 /b\n1..1\nok 2 /c\n1..2\n', ('3 passed, 0 failed', 0)),
+                     ('ok 1 /b\n1..1\nok 2 /c\n', ('2 passed, 1 failed', 1))):
+        last, status, said = closing_line(project, FAILED, again=[('ERROR', out)])
+        assert (last, status) == end, said
+
+
 def test_count_again_without_an_answer(project):
     """What failed has to pass: to run nothing, or to skip it, is no answer."""
     for out in ('1..0\n', '1..2\nok 1 /b # SKIP why\nok 2 /c # SKIP why\n', '1..1\nok 1 /x\n'):
