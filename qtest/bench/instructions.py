@@ -96,7 +96,7 @@ def table(title, bench, counts):
 def goals(bench, counts):
     result = [worst([Goal(
         f"{NAMES[kind]}: instructions above stock's",
-        exact(number - counts[kind, rtc, bench.stock]), GOAL, digits=1,
+        exact(round(number - counts[kind, rtc, bench.stock], 1)), GOAL, digits=1,
         worst=f'-clock {subject.name}, -rtc clock={rtc}')
         for (which, rtc, subject), number in counts.items()
         if which == kind and subject != bench.stock]) for kind in READS]
