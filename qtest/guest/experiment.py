@@ -31,7 +31,7 @@ from lib.emulator import Emulator, EmulatorError, stamp
 from lib.kernel import GetKernelError, kernel_folder
 from lib.paths import OURS, VIRT
 from lib.sources import list_sources
-from experiment_guest import (check_names, make_initramfs, prepare_virt,
+from experiment_guest import (INITRAMFS, check_names, make_initramfs, prepare_virt,
                               run_row)
 from table import print_failures, print_table, print_tap
 
@@ -96,11 +96,14 @@ def run_here(todo, kernel, args, say):
             raise
 
 
-def no_kvm_here(args, say):
+def no_kvm_here(kernel, args, say):
     """Whether guests that are to run under KVM cannot on this host."""
     why = kvm.why_not(args.qemu) if args.kvm else None
     if why and args.no_lab:
         raise EmulatorError(why)
+    if args.kvm and not why and not args.no_lab:
+        make_initramfs()
+        why = kvm.why_no_linux(args.qemu, kernel / "vmlinux", INITRAMFS)
     if why:
         say(f"KVM of this host is of no use ({why}), so the lab's is taken")
     return bool(why)
@@ -115,7 +118,7 @@ def run_in_lab(rows, args, say):
 def run_rows(rows, listed, kernel, args, say):
     """Run all rows, here or in the lab, whose kernel has every source."""
     missing, absent = missing_sources(rows, listed, args.qemu)
-    if no_kvm_here(args, say):
+    if no_kvm_here(kernel, args, say):
         absent = {row.source for row in rows if row.source not in missing}
     if args.no_lab:
         missing.update({name: listed[name].reason for name in absent})
