@@ -83,8 +83,9 @@ def test_both(quick):
                  'step', 'vms'):
         names = {row['clock'] for row in rows(folder, part)}
         # valgrind takes its time: only without -clock.
-        wanted = {'stock', '(none)'} if part == 'instructions' else \
-            {'stock', '(none)', 'system', 'dynticks'}
+        wanted = {'instructions': {'stock', '(none)'},
+                  'linux': {'stock', '(none)', 'dynticks'}}.get(
+                      part, {'stock', '(none)', 'system', 'dynticks'})
         again = {name.replace('(none)', '(none) again' if part == 'vms'
                               else '(none)') for name in wanted}
         check(again <= names, f'{part}: {names}')
