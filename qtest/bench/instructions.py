@@ -3,8 +3,8 @@
 
 callgrind counts only between entry to and return from the functions with which an
 access of the guest leaves the translated code; nothing else of the emulator is in
-the figure, and no noise.  Under valgrind there is no vDSO, so what the kernel needs to tell the
-time is not in it either.
+the figure, and no noise.  Under valgrind there is no vDSO, so what the kernel needs
+to tell the time is not in it either.
 """
 import re
 import shutil

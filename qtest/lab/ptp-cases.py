@@ -21,7 +21,7 @@ from lib.emulator import Emulator, EmulatorError
 from lib.paths import OURS
 from lib.sources import list_sources
 from lib.tap import Tap
-from timekeeper import Timekeeper
+from timekeeper import Timekeeper, ptp_arguments
 
 DEVICE = "/dev/ptp0"
 NAME = Path("/sys/class/ptp/ptp0/clock_name")
@@ -97,14 +97,10 @@ def says(text, *words):
     check(not missing, f"not in it: {missing}: {text}")
 
 
-def clock_args(props=f"device={DEVICE},time-scale=utc"):
-    return ["-object", f"host-clock-ptp,id=p,{props}", "-machine", "host-clock=p"]
-
-
 @contextmanager
 def vm_on(*args, fds=()):
     """A machine without a guest on a clock."""
-    args = args or clock_args()
+    args = args or ptp_arguments()
     with Emulator(str(OURS), ["-nodefaults", "-display", "none", "-accel", "qtest",
                               "-m", "16", *args], fds=fds) as vm:
         try:
@@ -190,7 +186,7 @@ def check_query():
 
 def check_tai():
     """It is refused until the kernel knows the offset."""
-    args = clock_args(f"device={DEVICE},time-scale=tai")
+    args = ptp_arguments(f"device={DEVICE},time-scale=tai")
     adjust(time.CLOCK_REALTIME, modes=ADJ_TAI, constant=0)
     says(refusal(*args[:2]), DEVICE, "TAI offset is not set")
     adjust(time.CLOCK_REALTIME, modes=ADJ_TAI, constant=TAI_S)
@@ -223,7 +219,7 @@ def check_steps():
 
 def check_guest():
     """The date of a guest's RTC is the PTP clock's."""
-    with Timekeeper(OURS, clock="host", extra=clock_args()) as vm, Phc() as phc:
+    with Timekeeper(OURS, "ptp", clock="host") as vm, Phc() as phc:
         for step_s in (0, HOUR, -HOUR):
             phc.step(step_s)
             # The first line after the one in which it is seen
@@ -275,7 +271,7 @@ def check_unplug():
 def check_unplug_fd():
     """While QEMU has it open: the kernel keeps what is left of it until then."""
     fd = os.open(DEVICE, os.O_RDONLY)
-    args = clock_args(f"fd={fd},time-scale=utc")
+    args = ptp_arguments(f"fd={fd},time-scale=utc")
     with vm_on("-sandbox", "on", *args, fds=[fd]) as vm:
         os.close(fd)
         wait_state(vm, "running")
@@ -292,7 +288,7 @@ def check_many():
         for _ in range(VMS):
             vms.append(Emulator(str(OURS), [
                 "-nodefaults", "-display", "none", "-accel", "qtest", "-m", "16",
-                *clock_args()]))
+                *ptp_arguments()]))
         for vm in vms:
             vm.wait_running(START_S)
         with Phc() as phc:

@@ -84,12 +84,16 @@ def parse_linux(arrival, text):
     return LinuxLine(arrival, asleep_s(), int(words[2]), float(words[3]))
 
 
+def ptp_arguments(props="device=/dev/ptp0,time-scale=utc"):
+    """Options for a PTP clock; the lab's driver does not say of which time scale."""
+    return ["-object", f"host-clock-ptp,id=p,{props}", "-machine", "host-clock=p"]
+
+
 def clock_arguments(source):
-    """Options that choose a host clock. The driver of the lab's PTP clock does not
-    say of which time scale that is."""
-    return {NONE: [], "ptp": ["-object", "host-clock-ptp,id=p,device=/dev/ptp0,"
-                              "time-scale=utc", "-machine", "host-clock=p"]
-            }.get(source, ["-clock", source])
+    """Options that choose a host clock."""
+    if source == "ptp":
+        return ptp_arguments()
+    return [] if source == NONE else ["-clock", source]
 
 
 def arguments(source, accel, clock, cpu, driftfix, extra):

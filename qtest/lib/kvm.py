@@ -17,6 +17,22 @@ BOUND_S = 30
 LINUX_BOUND_S = 60
 
 
+def why_no_end(binary, status, bound_s, *words):
+    """Why a guest under KVM does not end with this status in time, or None."""
+    try:
+        done = subprocess.run(
+            [binary, "-no-user-config", "-nodefaults", "-display", "none",
+             "-no-reboot", "-accel", "kvm", "-cpu", "host", *words],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=bound_s)
+    except subprocess.TimeoutExpired:
+        return f"KVM ran a guest for {bound_s} s without coming to its end"
+    if done.returncode != status:
+        said = done.stderr.strip().splitlines() or ["no message"]
+        return f"KVM does not run a guest: {said[-1]}"
+    return None
+
+
 def why_not(binary):
     """Why no guest of this emulator can run under KVM, or None if one does.
     That the device opens is not enough: so try."""
@@ -24,37 +40,14 @@ def why_not(binary):
         return f"no {DEVICE}: load kvm-amd or kvm-intel"
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return f"{DEVICE} does not open: join the group kvm, or be root"
-    try:
-        done = subprocess.run(
-            [binary, "-no-user-config", "-nodefaults", "-display", "none",
-             "-no-reboot", "-accel", "kvm", "-cpu", "host", "-m", "16",
-             "-kernel", GUEST, "-append", "times=1",
-             "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=BOUND_S)
-    except subprocess.TimeoutExpired:
-        return f"KVM ran a guest for {BOUND_S} s without coming to its end"
-    if done.returncode != GUEST_STATUS:
-        said = done.stderr.strip().splitlines() or ["no message"]
-        return f"KVM does not run a guest: {said[-1]}"
-    return None
+    return why_no_end(binary, GUEST_STATUS, BOUND_S, "-m", "16",
+                      "-kernel", GUEST, "-append", "times=1",
+                      "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
 
 
 def why_no_linux(binary, kernel, initramfs):
     """Why Linux, in a guest that ends by itself, does not run under this KVM, or None
     if it does: there are some that lack instructions which small guests do not use."""
-    try:
-        done = subprocess.run(
-            [binary, "-no-user-config", "-nodefaults", "-display", "none",
-             "-no-reboot", "-accel", "kvm", "-cpu", "host", "-m", "256",
-             "-kernel", kernel, "-initrd", initramfs,
-             "-append", "quiet panic=-1 times=1"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=LINUX_BOUND_S)
-    except subprocess.TimeoutExpired as error:
-        said = (error.stderr or b"").decode(errors="replace").splitlines()
-        return ", ".join([f"KVM does not run Linux: no end in {LINUX_BOUND_S} s",
-                          *said[:1]])
-    if done.returncode:
-        return f"KVM does not run Linux: {done.stderr.strip() or 'no message'}"
-    return None
+    why = why_no_end(binary, 0, LINUX_BOUND_S, "-m", "256", "-kernel", kernel,
+                     "-initrd", initramfs, "-append", "quiet panic=-1 times=1")
+    return why and f"Linux: {why}"
