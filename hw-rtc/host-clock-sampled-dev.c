@@ -169,8 +169,7 @@ static int64_t sampled_sleep_ns(HostClock *hc, int64_t delta_ns)
            delta_ns + BACKUP_NS : sleep_ns;
 }
 
-/* Does the main loop wait for something on the time of this clock? */
-static bool is_awaited(HostClockSampled *s)
+bool host_clock_sampled_is_awaited(HostClockSampled *s)
 {
     return host_clock_is_machines(HOST_CLOCK(s)) &&
         (host_clock_views_deadline_ns() >= 0 ||
@@ -195,7 +194,8 @@ static void device_readable(void *opaque)
         host_clock_sampled_release(s, true);
         return;
     }
-    s->idle_interrupts = is_awaited(s) ? 0 : s->idle_interrupts + 1;
+    s->idle_interrupts = host_clock_sampled_is_awaited(s) ?
+                         0 : s->idle_interrupts + 1;
     if (s->idle_interrupts > IDLE_INTERRUPTS) {
         alarm_switch(s, false);
     }
@@ -208,7 +208,8 @@ static void main_loop_polls(Notifier *notifier, void *data)
     HostClockSampled *s = container_of(notifier, HostClockSampled,
                                        poll_notifier);
 
-    if (((MainLoopPoll *)data)->state == MAIN_LOOP_POLL_FILL && is_awaited(s)) {
+    if (((MainLoopPoll *)data)->state == MAIN_LOOP_POLL_FILL &&
+        host_clock_sampled_is_awaited(s)) {
         alarm_switch(s, true);
     }
 }

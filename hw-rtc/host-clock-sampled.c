@@ -19,6 +19,8 @@
 /* So many samples, one a second, until the rate is well known */
 #define FAST_SAMPLES        100
 #define FAST_NS             NANOSECONDS_PER_SECOND
+/* Then, while its time is not used: less than one wake-up in 10 s */
+#define IDLE_NS             (16 * NANOSECONDS_PER_SECOND)
 
 /* A tick that is so near is worth waiting for, sample by sample. */
 #define NEAR_NS             (2 * SCALE_MS)
@@ -37,10 +39,21 @@
 /* The kernel measures a suspend in whole seconds of an RTC. */
 #define SUSPEND_SLACK_NS    (2 * NANOSECONDS_PER_SECOND)
 
+/* Written once a sample: threads that read do not fight for its cache line. */
+static inline void mark_used(HostClockSampled *s)
+{
+    if (!qatomic_read(&s->is_used)) {
+        qatomic_set(&s->is_used, true);
+    }
+}
+
 /* By any thread; a QOM cast would cost as much as the reading itself. */
 static int64_t sampled_mono_ns(HostClock *hc)
 {
-    return host_clock_sampler_now(&((HostClockSampled *)hc)->sampler);
+    HostClockSampled *s = (HostClockSampled *)hc;
+
+    mark_used(s);
+    return host_clock_sampler_now(&s->sampler);
 }
 
 static int64_t sampled_error_ns(HostClock *hc)
@@ -55,6 +68,7 @@ void host_clock_sampled_pair(HostClock *hc, HostClockReading *r)
 {
     HostClockSampled *s = (HostClockSampled *)hc;
 
+    mark_used(s);
     r->mono_ns = host_clock_sampler_now_error(&s->sampler, &r->error_ns);
     r->wall_ns = r->mono_ns + stat64_get(&s->offset_ns);
 }
@@ -99,6 +113,18 @@ static void sampled_stepped(HostClockSampled *s, int64_t step_ns)
     }
 }
 
+/* Once a sample */
+static int64_t next_interval_ns(HostClockSampled *s)
+{
+    int64_t ns = HOST_CLOCK_SAMPLED_GET_CLASS(s)->interval_ns;
+    bool was_used = qatomic_xchg(&s->is_used, false);
+
+    if (s->good < FAST_SAMPLES) {
+        return FAST_NS;
+    }
+    return was_used || host_clock_sampled_is_awaited(s) ? ns : MAX(ns, IDLE_NS);
+}
+
 static void sampled_consistent(HostClockSampled *s, int64_t next_edge_ns)
 {
     HostClockSampledClass *k = HOST_CLOCK_SAMPLED_GET_CLASS(s);
@@ -108,7 +134,7 @@ static void sampled_consistent(HostClockSampled *s, int64_t next_edge_ns)
     if (next_edge_ns > s->edge_ns) {
         s->good++;
         s->edge_ns = next_edge_ns;
-        s->edge_ns += s->good < FAST_SAMPLES ? 0 : k->interval_ns - k->tick_ns;
+        s->edge_ns += k->tick_ns ? next_interval_ns(s) - k->tick_ns : 0;
     }
     s->suspended_ns = host_clock_os_suspended_ns();
     if (s->is_acquired) {
@@ -220,7 +246,7 @@ static int64_t wait_ns(HostClockSampled *s)
         return earliest_raw_at(s, s->edge_ns) - now_raw() - 2 * s->late_ns -
                MARGIN_NS;
     }
-    return s->good < FAST_SAMPLES ? FAST_NS : k->interval_ns;
+    return next_interval_ns(s);
 }
 
 static void wait_for(HostClockSampled *s, int64_t ns)

@@ -256,6 +256,61 @@ static void test_hpet_alarm_unused(void)
     close_clock(&c);
 }
 
+/* How often it is sampled, once its rate is known */
+
+static int samples(Clock *c, int seconds)
+{
+    HostClockSampled *s = HOST_CLOCK_SAMPLED(c->hc);
+    int n = 0;
+
+    for (int i = 0; i < seconds; i++) {
+        int64_t before_ns = s->sampled_ns;
+
+        sim_advance(SEC);
+        n += s->sampled_ns != before_ns;
+    }
+    return n;
+}
+
+/* @n times in 160 s if a timer waits; less often if nothing does */
+static void check_interval(const char *name, int n)
+{
+    Shot shot = { };
+    Clock c;
+
+    reset_ptp();
+    c = g_str_equal(name, "ptp") ? open_ptp() : open_clock(name);
+    choose(&c);
+    run(&c, 150 * SEC, SEC);
+    samples(&c, 4);
+    g_assert_cmpint(samples(&c, 160), <=, 11);
+    shoot(&shot, HOST_CLOCK_VIEW_TYPE_RT, DAY);
+    run(&c, 20 * SEC, SEC);
+    g_assert_cmpint(ABS(samples(&c, 160) - n), <=, 2);
+    timer_free(shot.timer);
+}
+
+static void test_hpet_interval(void)
+{
+    if (!sim_in_subprocess()) {
+        check_interval("hpet", 10);
+    }
+}
+
+static void test_ptp_interval(void)
+{
+    if (!sim_in_subprocess()) {
+        check_interval("ptp", 160);
+    }
+}
+
+static void test_rtc_interval(void)
+{
+    if (!sim_in_subprocess()) {
+        check_interval("rtc", 40);
+    }
+}
+
 /* RTC */
 
 static void test_rtc_alarm(void)
@@ -322,6 +377,9 @@ int main(int argc, char **argv)
     sim_init();
 
 #define ADD(path, fn) g_test_add_func("/host-clock/" path, fn)
+    ADD("hpet/interval", test_hpet_interval);
+    ADD("ptp/interval", test_ptp_interval);
+    ADD("rtc/interval", test_rtc_interval);
     ADD("hpet/alarm/device", test_hpet_alarm);
     ADD("hpet/alarm/limit", test_hpet_alarm_limit);
     ADD("hpet/alarm/fast", test_hpet_alarm_fast);
