@@ -120,6 +120,8 @@ static uint64_t run_rtc(uint32_t hz, uint32_t count)
     hpet_restart(0);
     first = print_pair();
     n_stamps = 0;
+    /* The periods begin with the turn, and not with the host's second. */
+    cmos_write(RTC_REG_A, RTC_A_RESET);
     cmos_write(RTC_REG_A, RTC_A_32KHZ | rate);
     cmos_read(RTC_REG_C);
     cmos_write(RTC_REG_B, RTC_B_24H | RTC_B_PIE);

@@ -35,6 +35,7 @@ enum {                          /* MC146818 registers */
 
 #define RTC_A_UIP       0x80
 #define RTC_A_32KHZ     0x20
+#define RTC_A_RESET     0x60
 #define RTC_B_PIE       0x40
 #define RTC_B_UIE       0x10
 #define RTC_B_24H       0x02

@@ -191,6 +191,18 @@ def test_early(_quick):
     check(late([5, -3, 6, 5]) == ([0, 5, 5, 6], 0, 0), late([5, -3, 6, 5]))
 
 
+def test_soon_after_late(_quick):
+    # Most are late by 30, and one after a late one by 5: it is not a second one.
+    late_by = [30 + n * 7 % 20 if n % 50 != 21 else 5 for n in range(500)]
+    late_by[20::50] = [80] * 10
+    times = [1000 + n * 100 + some for n, some in enumerate(late_by)]
+    run = stamps.judge_rtc(times, 100)
+    check((run.lost, run.doubled) == (0, 0), run[1:])
+    # Second ones are found whatever the phase.
+    twice = sorted(times + [when + 15 for when in times[3::50]])
+    check(stamps.judge_rtc(twice, 100).doubled == 10, 'not doubled')
+
+
 def test_phase(_quick):
     times = [1234 + n * 100 + (n * 37) % 60 for n in range(1000)]
     check(stamps.phase_ns(times, 100) == 34, stamps.phase_ns(times, 100))
@@ -298,6 +310,7 @@ TESTS = {
     'lost interrupts are counted': test_lost,
     'doubled interrupts are counted': test_doubled,
     'a trifle early is not doubled': test_early,
+    'one soon after a late one is not doubled': test_soon_after_late,
     'the phase of the RTC is found': test_phase,
     'a part that does not exist is refused': test_bad_part,
     'a source that does not exist is refused': test_bad_source,

@@ -8,8 +8,8 @@ this time passes as it should is checked against the arrival of the two pairs
 here.
 
 When an HPET interrupt is due is known exactly.  When an RTC's is, the guest
-cannot know: it is one period after the other, with a phase such that lateness
-is the least on average while none is early.
+cannot know: it is one period after the other, with a phase such that the fewest
+are served twice and, of those phases, lateness is the least on average.
 """
 import math
 from collections import namedtuple
@@ -23,6 +23,8 @@ RATE_TOLERANCE = 0.02
 RATE_SLACK_S = 3
 # Of a period, by how much the estimate of the RTC's phase may be wrong
 EARLY = 0.1
+# So many phases are tried.
+PHASES = 32
 
 # due: how many the guest could have taken.  An interrupt waits for the handler
 # of the one before, and only one does: of deadlines that pass without a handler
@@ -39,13 +41,28 @@ def phase_ns(times, period):
     return phases[best]
 
 
+def judge_rtc(times, period):
+    """The Run of the phase that makes the best of it. What comes soon after a late
+    one is late by less than all others, as the main loop is still awake: then the
+    phase is before that of the many."""
+    phase = phase_ns(times, period)
+    runs = (assign(times, phase - step * period / PHASES, period, begin=0)
+            for step in range(PHASES))
+    best = next(runs)
+    for run in runs:
+        if not best.doubled:
+            break
+        best = min(best, run, key=lambda run: run.doubled)
+    return best
+
+
 def burst(slots, times, period, first):
     """Where the interrupts begin that were served soon after each other, up to
     the last one; None unless the deadline before them is free. The deadline of
     slot first is the first one."""
     at = len(slots) - 1
     while at > 0 and slots[at - 1] == slots[at] - 1:
-        if times[at] - times[at - 1] > (1 - EARLY) * period:
+        if times[at] - times[at - 1] >= period:
             return None
         at -= 1
     return at if at or slots[0] > first else None
@@ -111,7 +128,7 @@ def judge(who, lines):
     times = [stamp * ns_per_tsc(who, pairs) for stamp in stamps]
     if due is None:
         period *= 1e9 / RTC_HZ
-        run = assign(times, phase_ns(times, period), period, begin=0)
+        run = judge_rtc(times, period)
     else:
         due = (due - pairs[0][1]) * HPET_TICK_NS
         run = assign(times, due, period * HPET_TICK_NS)
