@@ -8,6 +8,7 @@ import links
 
 AGAIN = 'stock again'
 SYSTEM = 'system'
+SCALED = 'scaled'
 # Rounds beyond the least number, to decide a goal, begin only until then: a third of
 # what all of it may take.
 MORE_ROUNDS_S = 600
@@ -27,6 +28,10 @@ class Bench:
         self.again = Subject(AGAIN, args.stock, None)
         self.ours = [Subject(name, args.qemu, None if name == NONE else name)
                      for name in args.sources]
+        # A pace of its own has its price: goals of its own
+        self.groups = [some for some in (
+            [s for s in self.ours if s.name != SCALED],
+            [s for s in self.ours if s.name == SCALED]) if some]
         self.subjects = [self.stock, *self.ours]
         self.compared = [self.again, *self.ours]
         # Where all that counts is whether there is a host clock

@@ -21,10 +21,9 @@ def run(bench):
         for cpus in bench.pick((2,), CPUS)])
 
     def goals():
-        return [rounds.goal(
-            'hpet', [config], f'HPET reads with {config.cpus} vCPUs, of '
-            "stock's", GOAL) for config in rounds.configs] + \
-            rounds.same_goals(['hpet'])
+        return [goal for config in rounds.configs for goal in rounds.goals(
+            'hpet', [config], f"HPET reads with {config.cpus} vCPUs, of stock's",
+            GOAL)] + rounds.same_goals(['hpet'])
 
     for number in bench.rounds('vcpus', *bench.pick((4, 4), (8, 10)), goals):
         rounds.measure(number)
