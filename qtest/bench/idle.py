@@ -26,6 +26,8 @@ MODES = {
 START_S = 60
 # Firmware and translation have calmed down by then.
 SETTLE_S = 3
+# A sampled clock has taken its first hundred samples by then, in the lab as well.
+SAMPLED_S = 125
 # Wake-ups a second that do not count: one in ten seconds
 WAKEUPS = 0.1
 # The CPU time that a wake-up takes differs from run to run by far more.
@@ -77,7 +79,7 @@ def measure(bench, seconds, rounds, windows):
             vms = {(subject, mode): start(bench, stack, subject, mode, number)
                    for mode in MODES for subject in bench.subjects}
             wait_ready(vms)
-            time.sleep(bench.pick(1, SETTLE_S))
+            time.sleep(bench.pick(1, SETTLE_S, SAMPLED_S))
             for key, some in sample_windows(vms, seconds, windows).items():
                 samples.setdefault(key, []).extend(some)
     return samples
@@ -101,16 +103,19 @@ def mode_goals(bench, samples, mode):
         f'{what}: wake-ups a second above stock',
         differences(samples, (s, mode), (bench.stock, mode)).interval(of),
         WAKEUPS, worst=f'-clock {s.name}') for s in bench.ours])
-    yield worst([Goal(
-        f'{what}: CPU a second above {CPU} x stock', bootstrap(
-            [a.cpu_ms - CPU * b.cpu_ms for a, b in
-             zip(samples[s, mode], samples[bench.stock, mode])], of),
-        CPU_MS, unit=' ms', digits=3, worst=f'-clock {s.name}')
-        for s in bench.ours])
+    if not bench.nested:        # all is slow there
+        yield worst([Goal(
+            f'{what}: CPU a second above {CPU} x stock', bootstrap(
+                [a.cpu_ms - CPU * b.cpu_ms for a, b in
+                 zip(samples[s, mode], samples[bench.stock, mode])], of),
+            CPU_MS, unit=' ms', digits=3, worst=f'-clock {s.name}')
+            for s in bench.ours])
 
 
 def goals(bench, samples):
-    result = [goal for mode in MODES for goal in mode_goals(bench, samples, mode)]
+    # A sampled clock takes its samples as long as a timer waits on its time.
+    modes = [mode for mode in MODES if not (bench.nested and mode == 'update')]
+    result = [goal for mode in modes for goal in mode_goals(bench, samples, mode)]
     of = len(bench.ours)
     result.append(worst([Goal(
         'masked HPET comparators: wake-ups a second above none', differences(
@@ -127,7 +132,7 @@ def goals(bench, samples):
 
 
 def run(bench):
-    samples = measure(bench, *bench.pick((2, 4, 1), (8, 8, 1), (10, 1, 4)))
+    samples = measure(bench, *bench.pick((2, 4, 1), (8, 8, 1), (16, 1, 4)))
     rows = [[MODES[mode][0], subject.name,
              *(f'{value:.{digits}f}' for value, digits in
                zip(medians(samples, (subject, mode)), (2, 3)))]
