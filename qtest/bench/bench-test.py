@@ -255,6 +255,13 @@ def test_verdict(_quick):
                        (goal(1.1, 1.2, cause='known'), False),
                        (goal(1.1, 1.2, same=True), True)):
         check(some.failed is want, f'{some}: {some.failed}')
+    for some, want in ((goal(0.9, 1.2, 1.1, of_stock=True), 'as stock'),
+                       (goal(1.05, 1.2, 1.1, of_stock=True), 'not decided'),
+                       (goal(0.9, 1.2, 1.1), 'not decided'),
+                       (goal(0.9, 1.3, 1.2, of_stock=True, least=True),
+                        'not decided'),
+                       (goal(1.2, 1.3, 1.1, of_stock=True), 'MISSED')):
+        check(some.verdict == want, f'{some}: {some.verdict}')
     three = [goal(0.8, 0.9), goal(1.1, 1.2), goal(0.9, 1.3)]
     check(worst(three) is three[1], worst(three))
     check(worst(three[::2]) is three[2], worst(three[::2]))

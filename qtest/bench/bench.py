@@ -179,7 +179,7 @@ def main():
     goals = [goal for result in results for goal in result.goals]
     (args.report / 'goals.inc').write_text(goals_rst(goals, about),
                                            encoding='utf-8')
-    print(f'\n{path}\n{tally([goal.met for goal in goals])}')
+    print(f'\n{path}\n{tally(goals)}')
     return any(goal.failed for goal in goals)
 
 

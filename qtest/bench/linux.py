@@ -107,7 +107,8 @@ def goals(bench, samples):
                 "stock's", bootstrap(
                     [(getattr(a, key) - more) / getattr(b, key)
                      for a, b in zip(samples[machine, s], stock)], len(ours)),
-                CPU, unit=' x', worst=f'-clock {s.name}') for s in ours])
+                CPU, unit=' x', of_stock=True, worst=f'-clock {s.name}')
+                for s in ours])
 
 
 def run(bench):

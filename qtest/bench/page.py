@@ -180,7 +180,7 @@ def result_html(result):
 
 def write(path, results, facts):
     """facts: [(what, text)] about the machine and the run"""
-    met = [goal.met for result in results for goal in result.goals]
+    goals = [goal for result in results for goal in result.goals]
     lines = ''.join(f'<tr><td class=soft>{escape(what)}<td class=wrap>'
                     f'{escape(text)}</tr>' for what, text in facts)
     path.write_text(
@@ -189,11 +189,12 @@ def write(path, results, facts):
         '<title>Host clocks against stock QEMU</title>'
         f'<style>{STYLE}</style><main>'
         '<h1>Host clocks against stock QEMU</h1>'
-        f'<p>{tally(met)}. Stock is QEMU of the same source and flags without '
+        f'<p>{tally(goals)}. Stock is QEMU of the same source and flags without '
         'this project’s patches. A goal is met, or missed, by the whole of its '
-        '95 % interval; if that contains the limit, it is not decided. Where a '
-        'goal is for several clocks, the worst one is shown, and its interval '
-        'is so wide that those of all clocks hold together.</p>'
+        '95 % interval; if that contains the limit, it is not decided, and as '
+        'stock if it contains what stock is, too. Where a goal is for several '
+        'clocks, the worst one is shown, and its interval is so wide that those of '
+        'all clocks hold together.</p>'
         f'<table>{lines}</table>' + goals_html(results)
         + ''.join(map(result_html, results)) + '</main></html>\n',
         encoding='utf-8')

@@ -147,13 +147,15 @@ class Figures:
             self.rounds.append({case: join(some) for case, some in runs.items()})
 
     @lru_cache(maxsize=None)
-    def drawn(self, device, subject, base, percent, _rounds):
+    def drawn(self, device, subjects, base, percent, _rounds):
+        """Of these subjects together"""
         return draw_percentile_ratio([
-            (runs[device, base].lateness_us, runs[device, subject].lateness_us)
+            (runs[device, base].lateness_us,
+             sorted(us for each in subjects for us in runs[device, each].lateness_us))
             for runs in self.rounds], percent)
 
-    def ratio(self, device, subject, percent, base=None, of=1):
-        return self.drawn(device, subject, base or self.bench.stock, percent,
+    def ratio(self, device, subjects, percent, base=None, of=1):
+        return self.drawn(device, tuple(subjects), base or self.bench.stock, percent,
                           len(self.rounds)).interval(of)
 
     def late(self, device, subject):
@@ -163,21 +165,22 @@ class Figures:
     def total(self, device, subject, what):
         return sum(getattr(runs[device, subject], what) for runs in self.rounds)
 
-    def goal(self, device, subject, percent, of):
+    def goal(self, device, percent, of):
+        """Of all clocks together: they have the same code, but for the reading."""
         return Goal(f'{DEVICES[device]}: p{percent} of lateness, of stock\'s',
-                    self.ratio(device, subject, percent, of=of),
-                    PERCENTS[percent], unit=' x',
-                    worst=f'{self.hz} Hz, -clock {subject.name}')
+                    self.ratio(device, self.bench.ours, percent, of=of),
+                    PERCENTS[percent], unit=' x', of_stock=True,
+                    worst=f'{self.hz} Hz')
 
     def same_goal(self, text, one, other, of):
         return worst([Goal(
-            text, self.ratio(device, one, 99, other, of), 1, unit=' x', same=True,
+            text, self.ratio(device, [one], 99, other, of), 1, unit=' x', same=True,
             worst=f'p99, {DEVICES[device]}, {self.hz} Hz') for device in DEVICES])
 
     def rows(self, device):
         for subject in [self.bench.stock, *self.bench.compared]:
             late = self.late(device, subject)
-            ratios = [self.ratio(device, subject, percent) for percent in PERCENTS]
+            ratios = [self.ratio(device, [subject], percent) for percent in PERCENTS]
             yield [DEVICES[device], str(self.hz), subject.name, str(len(late)),
                    *(f'{percentile(late, percent):.1f}' for percent in PERCENTS),
                    *('' if subject is self.bench.stock else
@@ -206,9 +209,7 @@ class Figures:
 
 def goals(bench, found):
     """found: [Figures], of each rate"""
-    of = len(found) * len(bench.ours)
-    result = [worst([figures.goal(device, subject, percent, of)
-                     for figures in found for subject in bench.ours])
+    result = [worst([figures.goal(device, percent, len(found)) for figures in found])
               for device in DEVICES for percent, goal in PERCENTS.items() if goal]
     # In the lab interrupts are late by periods, and which is whose is a guess.
     if not bench.nested:
@@ -262,7 +263,7 @@ def run(bench):
         plots=[intervals(
             'p99 of lateness', 'ours / stock',
             [(f'{DEVICES[device]}, {figures.hz} Hz', subject.name,
-              figures.ratio(device, subject, 99)) for device in DEVICES
+              figures.ratio(device, [subject], 99)) for device in DEVICES
              for figures in found for subject in bench.compared],
             [PERCENTS[99]]),
             *(figures.plot(device) for device in DEVICES for figures in found

@@ -45,7 +45,7 @@ class Rounds:
         return worst([Goal(
             f'{name}: {text}' if name == SCALED else text,
             self.interval(config, kind, subject, of=len(cases)), limit,
-            least=True, digits=3, unit=' x', cause=cause,
+            least=True, digits=3, unit=' x', of_stock=True, cause=cause,
             worst=f'-clock {subject.name}, -rtc clock={config.rtc}')
             for config, subject in cases])
 

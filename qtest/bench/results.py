@@ -28,6 +28,7 @@ class Goal:
     """What has to be at least (or at most) limit; worst: where it was the least.
 
     same: nothing is better or worse, the interval has to contain the limit.
+    of_stock: the figure is a ratio to stock's, which may be all that can be said.
     cause: why it is missed, if that is known; docs/reviewers.rst says how.
     """
     text: str
@@ -38,6 +39,7 @@ class Goal:
     unit: str = ''
     worst: str = ''
     same: bool = False
+    of_stock: bool = False
     cause: str = ''
 
     @property
@@ -54,6 +56,16 @@ class Goal:
         return (self.met is False and not self.cause
                 and abs(value - self.limit) > high - low)
 
+    @property
+    def verdict(self):
+        """In words"""
+        _, low, high = self.interval
+        stock_meets = self.limit <= 1 if self.least else self.limit >= 1
+        if self.met is None and self.of_stock and stock_meets and low <= 1 <= high:
+            return 'as stock'
+        return {True: 'met', False: 'MISSED' if self.failed else 'missed',
+                None: 'not decided'}[self.met]
+
     def number(self, value):
         return f'{value:.{self.digits}f}{self.unit}'
 
@@ -65,8 +77,7 @@ class Goal:
                 self.number(value),
                 '' if low == high else
                 f'{low:.{self.digits}f} to {high:.{self.digits}f}',
-                {True: 'met', False: 'MISSED' if self.failed else 'missed',
-                 None: 'not decided'}[self.met],
+                self.verdict,
                 f'{self.worst}: {self.cause}' if self.met is False and self.cause
                 else self.worst]
 
@@ -105,10 +116,12 @@ def worst(goals):
     return min(goals, key=key)
 
 
-def tally(met):
-    """Of [Goal.met], in words"""
-    return (f'{met.count(True)} goals met, {met.count(False)} missed, '
-            f'{met.count(None)} not decided')
+def tally(goals):
+    """In words"""
+    said = [goal.verdict.lower() for goal in goals]
+    return (f'{said.count("met")} goals met, {said.count("as stock")} not told apart '
+            f'from stock, {said.count("missed")} missed, '
+            f'{said.count("not decided")} not decided')
 
 
 def print_table(table):
