@@ -169,12 +169,24 @@ static int64_t sampled_sleep_ns(HostClock *hc, int64_t delta_ns)
            delta_ns + BACKUP_NS : sleep_ns;
 }
 
-bool host_clock_sampled_is_awaited(HostClockSampled *s)
+int64_t host_clock_sampled_deadline_ns(HostClockSampled *s)
 {
-    return host_clock_is_machines(HOST_CLOCK(s)) &&
-        (host_clock_views_deadline_ns() >= 0 ||
-         (host_clock_drives_vm() &&
-          timerlist_deadline_ns(main_loop_tlg.tl[QEMU_CLOCK_VIRTUAL]) >= 0));
+    int64_t ns;
+
+    if (!host_clock_is_machines(HOST_CLOCK(s))) {
+        return -1;
+    }
+    ns = host_clock_views_deadline_ns();
+    if (host_clock_drives_vm()) {
+        ns = qemu_soonest_timeout(ns,
+            timerlist_deadline_ns(main_loop_tlg.tl[QEMU_CLOCK_VIRTUAL]));
+    }
+    return host_clock_until_machine_ns(HOST_CLOCK(s), ns);
+}
+
+static bool is_awaited(HostClockSampled *s)
+{
+    return host_clock_sampled_deadline_ns(s) >= 0;
 }
 
 /* A device that is gone is always readable: do not watch it any longer. */
@@ -194,8 +206,7 @@ static void device_readable(void *opaque)
         host_clock_sampled_release(s, true);
         return;
     }
-    s->idle_interrupts = host_clock_sampled_is_awaited(s) ?
-                         0 : s->idle_interrupts + 1;
+    s->idle_interrupts = is_awaited(s) ? 0 : s->idle_interrupts + 1;
     if (s->idle_interrupts > IDLE_INTERRUPTS) {
         alarm_switch(s, false);
     }
@@ -208,8 +219,7 @@ static void main_loop_polls(Notifier *notifier, void *data)
     HostClockSampled *s = container_of(notifier, HostClockSampled,
                                        poll_notifier);
 
-    if (((MainLoopPoll *)data)->state == MAIN_LOOP_POLL_FILL &&
-        host_clock_sampled_is_awaited(s)) {
+    if (((MainLoopPoll *)data)->state == MAIN_LOOP_POLL_FILL && is_awaited(s)) {
         alarm_switch(s, true);
     }
 }

@@ -117,12 +117,15 @@ static void sampled_stepped(HostClockSampled *s, int64_t step_ns)
 static int64_t next_interval_ns(HostClockSampled *s)
 {
     int64_t ns = HOST_CLOCK_SAMPLED_GET_CLASS(s)->interval_ns;
-    bool was_used = qatomic_xchg(&s->is_used, false);
+    bool was_used = qatomic_read(&s->is_used);
+    /* This reads it, too.  -1, for ever, is far away. */
+    uint64_t deadline_ns = host_clock_sampled_deadline_ns(s);
 
+    qatomic_set(&s->is_used, false);
     if (s->good < FAST_SAMPLES) {
         return FAST_NS;
     }
-    return was_used || host_clock_sampled_is_awaited(s) ? ns : MAX(ns, IDLE_NS);
+    return was_used || deadline_ns < IDLE_NS ? ns : MAX(ns, IDLE_NS);
 }
 
 static void sampled_consistent(HostClockSampled *s, int64_t next_edge_ns)

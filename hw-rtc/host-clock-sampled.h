@@ -133,8 +133,8 @@ void host_clock_sampled_pair(HostClock *hc, HostClockReading *reading);
 bool host_clock_sampled_identify(HostClockSampled *s, Error **errp);
 /* It is: take over fd=, and use the interrupts, if that is wanted. */
 void host_clock_sampled_hold(HostClockSampled *s);
-/* Does the main loop wait for something on the time of this clock? */
-bool host_clock_sampled_is_awaited(HostClockSampled *s);
+/* Until something that the main loop waits for on its time; -1: nothing */
+int64_t host_clock_sampled_deadline_ns(HostClockSampled *s);
 /* Let others have the device, unless it is held for one of these */
 void host_clock_sampled_release(HostClockSampled *s, bool always);
 void host_clock_sampled_dev_class_init(HostClockClass *k);
