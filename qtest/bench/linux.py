@@ -26,7 +26,7 @@ MACHINES = list(itertools.product(('pc', 'q35'), ('on', 'off')))
 # A kernel that is still at work after its init has started would be counted.
 QUIET_S = 10
 # Guests of each subject on each machine
-COPIES = 4
+COPIES = 3
 
 
 def start(bench, stack, subject, machine, initramfs):

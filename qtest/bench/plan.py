@@ -9,9 +9,9 @@ import links
 AGAIN = 'stock again'
 SYSTEM = 'system'
 SCALED = 'scaled'
-# Rounds beyond the least number, to decide a goal, begin only until then: a third of
+# Rounds beyond the least number, to decide a goal, begin only until then: a quarter of
 # what all of it may take.
-MORE_ROUNDS_S = 600
+MORE_ROUNDS_S = 420
 
 
 class Bench:
