@@ -61,7 +61,7 @@ struct HostClockSampledClass {
 
     /** @tick_ns: a tick so long that samples are taken where it begins; or 0 */
     int64_t tick_ns;
-    /** @interval_ns: from one sample to the next, once the rate is known */
+    /** @interval_ns: between samples, once the rate is known, while in use */
     int64_t interval_ns;
     /** @alarm_rate, @alarm_on, @alarm_off: ioctls of interrupts; rate in Hz */
     unsigned long alarm_rate, alarm_on, alarm_off;

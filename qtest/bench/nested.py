@@ -102,7 +102,7 @@ def run_kvm(bench, parts):
             image.add_kvm(kernel_folder())
             image.add_kernel(kernel_folder())
             make_initramfs(image.place(LINUX_GUEST))
-            results = run_job(image, job(bench, names, parts, '--accel', 'kvm'))
+            results = run_under_kvm(image, job(bench, names, parts, '--accel', 'kvm'))
     except (LabError, ImageError, subprocess.CalledProcessError,
             GetKernelError) as error:
         fail(f'the lab: {error}')
@@ -111,11 +111,11 @@ def run_kvm(bench, parts):
     return results
 
 
-def run_job(image, job):
+def run_under_kvm(image, script):
     """[Result]. Emulated SVM now and then loses a guest, or the lab: then once more."""
     for tries_left in (1, 0):
         try:
-            with Lab(image, 'load_kvm\n' + job, cpu=KVM_CPU, cpus=1) as lab:
+            with Lab(image, 'load_kvm\n' + script, cpu=KVM_CPU, cpus=1) as lab:
                 return fetch(lab.lines(time.monotonic() + BOUND_S, KVM_SILENCE_S))
         except (LabError, BenchError) as error:
             if not tries_left:
