@@ -66,11 +66,9 @@ static int64_t sampled_error_ns(HostClock *hc)
 
 void host_clock_sampled_pair(HostClock *hc, HostClockReading *r)
 {
-    HostClockSampled *s = (HostClockSampled *)hc;
-
-    mark_used(s);
-    r->mono_ns = host_clock_sampler_now_error(&s->sampler, &r->error_ns);
-    r->wall_ns = r->mono_ns + stat64_get(&s->offset_ns);
+    r->error_ns = 0;
+    r->mono_ns = sampled_mono_ns(hc);
+    r->wall_ns = r->mono_ns + stat64_get(&((HostClockSampled *)hc)->offset_ns);
 }
 
 /* What a sample says */

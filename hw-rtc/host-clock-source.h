@@ -85,13 +85,14 @@ struct HostClockClass {
      * @pair: (optional) monotonic and wall time of one instant
      *
      * For a source with a wall time of its own; threads as for @mono_ns.  It
-     * fills in all but @generation.  By default wall time is CLOCK_REALTIME.
+     * fills in all but @generation, and in error_ns what @error_ns does not
+     * say.  By default wall time is CLOCK_REALTIME.
      */
     void (*pair)(HostClock *hc, HostClockReading *reading);
 
     /**
      * @error_ns: (optional) half-width in ns of the interval that holds the
-     * true monotonic time, without @pair; threads as for @mono_ns; default 0
+     * true monotonic time; threads as for @mono_ns; default 0
      */
     int64_t (*error_ns)(HostClock *hc);
 

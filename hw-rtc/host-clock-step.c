@@ -42,7 +42,7 @@ HostClock *host_clock_root(HostClock *hc)
 static void read_for_steps(HostClock *root, HostClockReading *r)
 {
     if (root->ops->pair) {
-        root->ops->pair(root, r);
+        host_clock_read_pair(root, r);
     } else {
         r->error_ns = host_clock_os_now_pair_ns(root->ops->step_reference,
                                                 &r->mono_ns, &r->wall_ns);

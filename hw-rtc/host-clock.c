@@ -52,13 +52,13 @@ void host_clock_read_pair(HostClock *hc, HostClockReading *r)
 
     if (k->pair) {
         k->pair(hc, r);
-        return;
+    } else {
+        before_ns = k->mono_ns(hc);
+        r->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
+        after_ns = k->mono_ns(hc);
+        r->mono_ns = before_ns + (after_ns - before_ns) / 2;
+        r->error_ns = (after_ns - before_ns) / 2 + 1;
     }
-    before_ns = k->mono_ns(hc);
-    r->wall_ns = host_clock_os_now_ns(HOST_CLOCK_OS_REALTIME);
-    after_ns = k->mono_ns(hc);
-    r->mono_ns = before_ns + (after_ns - before_ns) / 2;
-    r->error_ns = (after_ns - before_ns) / 2 + 1;
     if (k->error_ns) {
         r->error_ns += k->error_ns(hc);
     }

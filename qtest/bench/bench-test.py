@@ -168,6 +168,9 @@ def test_burst(_quick):
     early = stamps.assign([1110, 1120, 1205], 1000, 100, begin=950)
     check((early.lateness_us, early.doubled) == ([5, 20, 110], 0), early)
     check(stamps.assign([1010, 1020, 1105], 1000, 100).doubled == 1, 'not doubled')
+    # Later by more than a period from one to the next, as the first was late, too.
+    early = stamps.assign([1132, 1247, 1250, *range(1360, 3000, 100)], 1000, 100)
+    check((early.lateness_us[-2:], early.doubled) == ([132, 147], 0), early)
     # A deadline that was lost long before makes no room for a second one.
     offsets = [5, None, 5, 5, [5, 6], 5]
     check(late(offsets)[1:] == (1, 1), late(offsets))
@@ -256,8 +259,9 @@ def test_verdict(_quick):
                        (goal(1.1, 1.2, same=True), True)):
         check(some.failed is want, f'{some}: {some.failed}')
     for some, want in ((goal(0.9, 1.2, 1.1, of_stock=True), 'as stock'),
-                       (goal(1.05, 1.2, 1.1, of_stock=True), 'not decided'),
+                       (goal(1.05, 1.3, 1.1, of_stock=True), 'not decided'),
                        (goal(0.9, 1.2, 1.1), 'not decided'),
+                       (goal(1.05, 1.2, 1.1), 'at its limit'),
                        (goal(0.9, 1.3, 1.2, of_stock=True, least=True),
                         'not decided'),
                        (goal(1.2, 1.3, 1.1, of_stock=True), 'MISSED')):

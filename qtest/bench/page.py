@@ -192,7 +192,8 @@ def write(path, results, facts):
         f'<p>{tally(goals)}. Stock is QEMU of the same source and flags without '
         'this project’s patches. A goal is met, or missed, by the whole of its '
         '95 % interval; if that contains the limit, it is not decided, and as '
-        'stock if it contains what stock is, too. Where a goal is for several '
+        'stock if it contains what stock is, too, and at its limit if it contains '
+        'nothing that is more than 10 % from it. Where a goal is for several '
         'clocks, the worst one is shown, and its interval is so wide that those of '
         'all clocks hold together.</p>'
         f'<table>{lines}</table>' + goals_html(results)

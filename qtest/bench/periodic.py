@@ -147,16 +147,17 @@ class Figures:
             self.rounds.append({case: join(some) for case, some in runs.items()})
 
     @lru_cache(maxsize=None)
-    def drawn(self, device, subjects, base, percent, _rounds):
+    def drawn(self, device, subjects, bases, percent, _rounds):
         """Of these subjects together"""
         return draw_percentile_ratio([
-            (runs[device, base].lateness_us,
-             sorted(us for each in subjects for us in runs[device, each].lateness_us))
-            for runs in self.rounds], percent)
+            [sorted(us for each in some for us in runs[device, each].lateness_us)
+             for some in (bases, subjects)] for runs in self.rounds], percent)
 
-    def ratio(self, device, subjects, percent, base=None, of=1):
-        return self.drawn(device, tuple(subjects), base or self.bench.stock, percent,
-                          len(self.rounds)).interval(of)
+    def ratio(self, device, subjects, percent, bases=None, of=1):
+        """By default of stock in both of its links"""
+        return self.drawn(
+            device, tuple(subjects), tuple(bases or (self.bench.stock, self.bench.again)),
+            percent, len(self.rounds)).interval(of)
 
     def late(self, device, subject):
         return sorted(us for runs in self.rounds
@@ -164,6 +165,12 @@ class Figures:
 
     def total(self, device, subject, what):
         return sum(getattr(runs[device, subject], what) for runs in self.rounds)
+
+    def more_doubled(self, device, subject):
+        """More than stock has where it has more: which is whose is a guess."""
+        stock, again, ours = (self.total(device, each, 'doubled') for each in
+                              (self.bench.stock, self.bench.again, subject))
+        return max(ours - max(stock, again), 0)
 
     def goal(self, device, percent, of):
         """Of all clocks together: they have the same code, but for the reading."""
@@ -174,13 +181,14 @@ class Figures:
 
     def same_goal(self, text, one, other, of):
         return worst([Goal(
-            text, self.ratio(device, [one], 99, other, of), 1, unit=' x', same=True,
+            text, self.ratio(device, [one], 99, [other], of), 1, unit=' x', same=True,
             worst=f'p99, {DEVICES[device]}, {self.hz} Hz') for device in DEVICES])
 
     def rows(self, device):
         for subject in [self.bench.stock, *self.bench.compared]:
             late = self.late(device, subject)
-            ratios = [self.ratio(device, [subject], percent) for percent in PERCENTS]
+            of = [self.bench.stock] if subject is self.bench.again else None
+            ratios = [self.ratio(device, [subject], percent, of) for percent in PERCENTS]
             yield [DEVICES[device], str(self.hz), subject.name, str(len(late)),
                    *(f'{percentile(late, percent):.1f}' for percent in PERCENTS),
                    *('' if subject is self.bench.stock else
@@ -213,8 +221,8 @@ def goals(bench, found):
               for device in DEVICES for percent, goal in PERCENTS.items() if goal]
     # In the lab interrupts are late by periods, and which is whose is a guess.
     if not bench.nested:
-        result.append(worst([Goal('interrupts that were doubled', exact(
-            figures.total(device, subject, 'doubled')), 0, digits=0,
+        result.append(worst([Goal("interrupts that were doubled, above stock's", exact(
+            figures.more_doubled(device, subject)), 0, digits=0,
             worst=f'{DEVICES[device]}, {figures.hz} Hz, -clock {subject.name}')
             for device in DEVICES for figures in found for subject in bench.ours]))
     of = len(found) * len(DEVICES)
@@ -235,7 +243,7 @@ def run(bench):
     plans = bench.pick({1024: Plan(125, 6)},
                        {64: Plan(1250, 1, 2), 1024: Plan(500, 5),
                         8192: Plan(800, 5)},
-                       {1024: Plan(100, 10)})
+                       {1024: Plan(100, 16)})
     found = []
     for hz, plan in plans.items():
         found.append(figures := Figures(bench, hz))
@@ -250,8 +258,8 @@ def run(bench):
         'loop, big lock and waking the vCPU included; the guest sleeps in '
         'between. The RTC’s phase is not known to the guest: its lateness is '
         'relative to the earliest. Each round takes other links; percentiles '
-        'are of all rounds together, and their ratios’ intervals those of a '
-        'bootstrap over rounds. "due" are those that the guest could have taken.',
+        'are of all rounds together, and their ratios’, to stock in both of its '
+        'links, have the intervals of a bootstrap over rounds. "due" are those that the guest could have taken.',
         tables=[Table('Lateness in us; of stock’s, with its 95 % interval',
                       ['device', 'Hz', '-clock', 'interrupts',
                        *(f'p{percent}' for percent in PERCENTS),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who is compared, how thoroughly, and in how many rounds."""
+import copy
 import time
 
 from common import NONE, STOCK, Subject, progress
@@ -11,7 +12,7 @@ SYSTEM = 'system'
 SCALED = 'scaled'
 # Rounds beyond the least number, to decide a goal, begin only until then: a quarter of
 # what all of it may take.
-MORE_ROUNDS_S = 420
+MORE_ROUNDS_S = 360
 
 
 class Bench:
@@ -26,17 +27,26 @@ class Bench:
         self.qemu, self.accel = args.qemu, args.accel
         self.stock = Subject(STOCK, args.stock, None)
         self.again = Subject(AGAIN, args.stock, None)
-        self.ours = [Subject(name, args.qemu, None if name == NONE else name)
-                     for name in args.sources]
+        self.compare([Subject(name, args.qemu, None if name == NONE else name)
+                      for name in args.sources])
+        self.more_until = time.monotonic() + MORE_ROUNDS_S
+
+    def compare(self, ours):
+        self.ours = ours
         # A pace of its own has its price: goals of its own
         self.groups = [some for some in (
-            [s for s in self.ours if s.name != SCALED],
-            [s for s in self.ours if s.name == SCALED]) if some]
-        self.subjects = [self.stock, *self.ours]
-        self.compared = [self.again, *self.ours]
+            [s for s in ours if s.name != SCALED],
+            [s for s in ours if s.name == SCALED]) if some]
+        self.subjects = [self.stock, *ours]
+        self.compared = [self.again, *ours]
         # Where all that counts is whether there is a host clock
-        self.few = [self.stock, *(s for s in self.ours if s.name != SYSTEM)][:3]
-        self.more_until = time.monotonic() + MORE_ROUNDS_S
+        self.few = [self.stock, *(s for s in ours if s.name != SYSTEM)][:3]
+
+    def without(self, name):
+        """The same, but for one of ours"""
+        other = copy.copy(self)
+        other.compare([s for s in self.ours if s.name != name])
+        return other
 
     def guest(self, name):
         return BUILD / 'qtest/baremetal' / f'{name}.elf'

@@ -51,16 +51,12 @@ def ratio(key, rounds, of=1):
                                         in found[key]) for found in rounds], of)
 
 
-# A source with a wall time of its own has one way to read it, with its error.
-CAUSES = {('rtc', 'wall'): 'its error is computed with it'}
-
 
 def goal(text, limit, keys, rounds):
     return worst([Goal(
         f'one reading of a {text} clock, of one clock_gettime()',
         ratio(key, rounds, len(keys)), limit, unit=' x',
-        worst=f'{key[0]}, {key[1]}', cause=CAUSES.get(key[:2], ''))
-        for key in keys])
+        worst=f'{key[0]}, {key[1]}') for key in keys])
 
 
 def goals(rounds):

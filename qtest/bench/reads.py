@@ -128,7 +128,7 @@ def run(bench):
             kind, rounds.configs, f"{NAMES[kind]} reads, of stock's",
             GOALS[kind])] + rounds.same_goals(READS)
 
-    for number in bench.rounds('reads', *bench.pick((4, 4), (8, 16)), goals):
+    for number in bench.rounds('reads', *bench.pick((4, 4), (8, 12)), goals):
         rounds.measure(number)
     return Result(
         'reads', 'date and HPET reads from guest code, TCG',

@@ -11,6 +11,8 @@ from stats import Interval, verdict
 # Results, packed, are text again on the lab's serial line; so much a line.
 RESULT = '@ result '
 WIDTH = 900
+# An interval that contains the limit, and nothing further from it, is at it.
+NEAR = 0.1
 GOAL_COLUMNS = ['goal', 'limit', 'figure', '95 % interval', 'is', 'the worst']
 
 
@@ -57,14 +59,21 @@ class Goal:
                 and abs(value - self.limit) > high - low)
 
     @property
-    def verdict(self):
-        """In words"""
+    def undecided(self):
+        """In words, while the interval contains the limit"""
         _, low, high = self.interval
         stock_meets = self.limit <= 1 if self.least else self.limit >= 1
-        if self.met is None and self.of_stock and stock_meets and low <= 1 <= high:
+        if self.of_stock and stock_meets and low <= 1 <= high:
             return 'as stock'
+        if max(high - self.limit, self.limit - low) <= NEAR * self.limit:
+            return 'at its limit'
+        return 'not decided'
+
+    @property
+    def verdict(self):
+        """In words"""
         return {True: 'met', False: 'MISSED' if self.failed else 'missed',
-                None: 'not decided'}[self.met]
+                None: self.undecided}[self.met]
 
     def number(self, value):
         return f'{value:.{self.digits}f}{self.unit}'
@@ -120,7 +129,8 @@ def tally(goals):
     """In words"""
     said = [goal.verdict.lower() for goal in goals]
     return (f'{said.count("met")} goals met, {said.count("as stock")} not told apart '
-            f'from stock, {said.count("missed")} missed, '
+            f'from stock, {said.count("at its limit")} at their limit, '
+            f'{said.count("missed")} missed, '
             f'{said.count("not decided")} not decided')
 
 

@@ -56,13 +56,13 @@ def judge_rtc(times, period):
     return best
 
 
-def burst(slots, times, period, first):
-    """Where the interrupts begin that were served soon after each other, up to
-    the last one; None unless the deadline before them is free. The deadline of
-    slot first is the first one."""
+def burst(slots, times, period, first, is_usual):
+    """Where the interrupts begin that were served soon after each other, or sooner
+    after a deadline than usual, up to the last one; None unless the deadline before
+    them is free. The deadline of slot first is the first one."""
     at = len(slots) - 1
     while at > 0 and slots[at - 1] == slots[at] - 1:
-        if times[at] - times[at - 1] >= period:
+        if times[at] - times[at - 1] >= period and is_usual(times[at]):
             return None
         at -= 1
     return at if at or slots[0] > first else None
@@ -77,13 +77,17 @@ def assign(times, due, period, begin=None):
     deadlines before theirs, provided that one is free; or the second is a trifle
     early, as due is an estimate for the RTC; else it is doubled.
     """
+    usual = sorted((when - due) % period for when in times)[len(times) // 4]
+
+    def is_usual(when):
+        return (when - due) % period >= usual
     slots, kept, doubled = [], [], 0
     first = 0 if begin is None else math.ceil((begin - due) / period)
     for when in times:
         slot = math.floor((when - due) / period)
         if slots and slot <= slots[-1]:
             slot = slots[-1]
-            begin = burst(slots, kept, period, first)
+            begin = burst(slots, kept, period, first, is_usual)
             if begin is not None:
                 slots[begin:] = [late - 1 for late in slots[begin:]]
             elif due + (slot + 1) * period - when < EARLY * period:

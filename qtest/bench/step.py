@@ -143,6 +143,17 @@ def row(subject, name, silences):
             median_ms(silences) < 1000 else text(silences), text(silences)]
 
 
+def goal(bench, found, name):
+    """Of all clocks together: the code of a step is one."""
+    return Goal(
+        'served again after a step, later than without one',
+        bootstrap([(step.seconds - control.seconds) * 1000 for subject in bench.ours
+                   for step, control in zip(found[subject][name],
+                                            found[subject][CONTROL])],
+                  len(STEPS) - 1),
+        GOAL_MS, unit=' ms', worst=name)
+
+
 def run(bench):
     repeats, bound_s = bench.pick((4, 2), (12, 20))
     found = {}
@@ -151,8 +162,6 @@ def run(bench):
         for subject in bench.subjects:
             found[subject] = measure(bench, subject, library, repeats, bound_s)
             progress(f'step: {subject.name}')
-    cases = [(subject, name) for subject in bench.ours for name in STEPS
-             if name != CONTROL]
     return Result(
         'step', 'a wall step of a day, periodic interrupts at 8192 Hz',
         'The longest time without an interrupt that begins within 20 ms of '
@@ -164,13 +173,7 @@ def run(bench):
                       [row(s, n, silences) for n in STEPS
                        for s in bench.subjects
                        for silences in [found[s][n]]], left=2)],
-        goals=[worst([Goal(
-            'served again after a step, later than without one', bootstrap(
-                [(step.seconds - control.seconds) * 1000 for step, control in
-                 zip(found[subject][name], found[subject][CONTROL])],
-                len(cases)),
-            GOAL_MS, unit=' ms', worst=f'{name}, -clock {subject.name}')
-            for subject, name in cases])],
+        goals=[worst([goal(bench, found, name) for name in STEPS if name != CONTROL])],
         plots=[bars('Until the guest is served again', 'ms', list(STEPS),
                     [s.name for s in bench.subjects],
                     [[[x.seconds * 1000 for x in found[s][n]] for n in STEPS]
