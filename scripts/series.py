@@ -93,9 +93,7 @@ def find_submitter():
 def private_tree(path, base):
     """A clone of the base at `path` that shares its objects."""
     shutil.rmtree(path, ignore_errors=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    git(STOCK, 'clone', '-q', '--shared', '--no-checkout', '.', path)
-    git(path, 'reset', '-q', '--hard', base)
+    tree.clone(STOCK, path, base, '--shared')
     return path
 
 

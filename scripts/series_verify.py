@@ -40,9 +40,11 @@ def staged_tree(top, base):
     head = tree.apply_series(top, base, tree.patches())
     env = {'GIT_INDEX_FILE': str(top / '.git' / 'staged-index')}
     git(top, 'read-tree', head, env=env)
-    for to, source in tree.tree_map().items():
-        blob = git(top, 'hash-object', '-w', source)
-        git(top, 'update-index', '--add', '--cacheinfo', f'100644,{blob},{to}', env=env)
+    links = tree.tree_map()
+    blobs = git(top, 'hash-object', '-w', '--stdin-paths',
+                stdin=''.join(f'{source}\n' for source in links.values())).split()
+    git(top, 'update-index', '--index-info', env=env, stdin=''.join(
+        f'100644 {blob}\t{to}\n' for blob, to in zip(blobs, links)))
     return git(top, 'write-tree', env=env)
 
 

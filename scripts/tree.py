@@ -65,6 +65,15 @@ def git(tree, *args, env=None, check=True, stdin=None):
     return done.stdout.strip() if check else done
 
 
+def clone(source, path, commit, *options):
+    """A clone without roms/, which has two thirds of QEMU's files, and of which
+    nothing is built"""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    git(source, 'clone', '-q', '--no-checkout', *options, '.', path)
+    git(path, 'sparse-checkout', 'set', '--no-cone', '/*', '!/roms/')
+    git(path, 'reset', '-q', '--hard', commit)
+
+
 # -- bases and patches
 
 def check_base(tree):
@@ -95,7 +104,7 @@ def digest():
 
 
 def apply_patch(tree, parent, patch, scratch):
-    """Make `patch` a commit on `parent`; return it.
+    """Make `patch` a commit on `parent`, which the index in `scratch` has; return it.
 
     This is what git am does, done in the object store: the files are not
     touched, so a later reset changes only those that differ in the end.
@@ -104,7 +113,6 @@ def apply_patch(tree, parent, patch, scratch):
                stdin=patch.text)
     head = dict(line.split(': ', 1) for line in info.splitlines() if ': ' in line)
     env = {**IDENTITY, 'GIT_INDEX_FILE': str(scratch / 'index')}
-    git(tree, 'read-tree', parent, env=env)
     done = git(tree, 'apply', '--cached', '--whitespace=nowarn', scratch / 'diff',
                env=env, check=False)
     if done.returncode:
@@ -128,6 +136,7 @@ def apply_patch(tree, parent, patch, scratch):
 def apply_series(tree, base, series):
     head = base
     with tempfile.TemporaryDirectory() as scratch:
+        git(tree, 'read-tree', base, env={'GIT_INDEX_FILE': f'{scratch}/index'})
         for patch in series:
             head = apply_patch(tree, head, patch, Path(scratch))
     return head
@@ -158,11 +167,10 @@ def makes(patch, commit):
     """Does `patch` make this commit of the staged tree, whoever committed it?"""
     def look(commit):
         return git(STAGED, 'show', '-s', '--format=%T%n%an%n%ae%n%ad%n%B', commit)
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            made = apply_patch(STAGED, commit + '^', patch, Path(scratch))
-        except DoesNotApply:
-            return False
+    try:
+        made = apply_series(STAGED, commit + '^', [patch])
+    except DoesNotApply:
+        return False
     return made == commit or look(made) == look(commit)
 
 

@@ -71,15 +71,27 @@ def sample_windows(vms, seconds, windows):
     return samples
 
 
+def begin(bench, stack):
+    """Guests of the clocks that are sampled in the lab, for measure(), which takes
+    its figures when they are. Other parts may run meanwhile."""
+    vms = {(subject, mode): start(bench, stack, subject, mode, 0)
+           for mode in MODES for subject in bench.subjects if subject.clock}
+    wait_ready(vms)
+    bench.begun = vms, time.monotonic() + SAMPLED_S
+
+
 def measure(bench, seconds, rounds, windows):
     """{(subject, mode): [Sample of each window]}"""
     samples = {}
     for number in bench.rounds('idle', rounds, rounds, list):
         with ExitStack() as stack:
-            vms = {(subject, mode): start(bench, stack, subject, mode, number)
-                   for mode in MODES for subject in bench.subjects}
+            begun, ready = bench.begun
+            keys = [(subject, mode) for mode in MODES for subject in bench.subjects]
+            vms = {key: start(bench, stack, *key, number)
+                   for key in keys if key not in begun}
             wait_ready(vms)
-            time.sleep(bench.pick(1, SETTLE_S, SAMPLED_S))
+            time.sleep(max(bench.pick(1, SETTLE_S, SETTLE_S), ready - time.monotonic()))
+            vms = {key: vms.get(key) or begun[key] for key in keys}
             for key, some in sample_windows(vms, seconds, windows).items():
                 samples.setdefault(key, []).extend(some)
     return samples
@@ -133,7 +145,7 @@ def goals(bench, samples):
 
 
 def run(bench):
-    samples = measure(bench, *bench.pick((2, 4, 1), (8, 8, 1), (16, 1, 3)))
+    samples = measure(bench, *bench.pick((2, 4, 1), (8, 8, 1), (16, 1, 4)))
     rows = [[MODES[mode][0], subject.name,
              *(f'{value:.{digits}f}' for value, digits in
                zip(medians(samples, (subject, mode)), (2, 3)))]

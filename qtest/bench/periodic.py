@@ -28,6 +28,8 @@ DEVICES = {'rtc': 'RTC', 'hpet': 'HPET'}
 # What an interrupt has for itself, in which no other guest's is due
 ALONE_S = 0.0008
 PERCENTS = {50: None, 99: 1.05, 99.9: 1.10}     # and their goals
+# In so many, those of whom stamps.py may guess wrong: of 376,000 there was one.
+DOUBLED_OF, DOUBLED = 100_000, 2
 RUN_S = 180
 
 
@@ -166,11 +168,16 @@ class Figures:
     def total(self, device, subject, what):
         return sum(getattr(runs[device, subject], what) for runs in self.rounds)
 
-    def more_doubled(self, device, subject):
-        """More than stock has where it has more: which is whose is a guess."""
-        stock, again, ours = (self.total(device, each, 'doubled') for each in
-                              (self.bench.stock, self.bench.again, subject))
-        return max(ours - max(stock, again), 0)
+    def doubled(self, device, subjects):
+        """Of DOUBLED_OF interrupts of these subjects together"""
+        some = [sum(self.total(device, subject, what) for subject in subjects)
+                for what in ('doubled', 'due')]
+        return some[0] * DOUBLED_OF / some[1]
+
+    def more_doubled(self, device):
+        """Than stock has in both of its links"""
+        stock = self.doubled(device, [self.bench.stock, self.bench.again])
+        return max(self.doubled(device, self.bench.ours) - stock, 0)
 
     def goal(self, device, percent, of):
         """Of all clocks together: they have the same code, but for the reading."""
@@ -221,10 +228,11 @@ def goals(bench, found):
               for device in DEVICES for percent, goal in PERCENTS.items() if goal]
     # In the lab interrupts are late by periods, and which is whose is a guess.
     if not bench.nested:
-        result.append(worst([Goal("interrupts that were doubled, above stock's", exact(
-            figures.more_doubled(device, subject)), 0, digits=0,
-            worst=f'{DEVICES[device]}, {figures.hz} Hz, -clock {subject.name}')
-            for device in DEVICES for figures in found for subject in bench.ours]))
+        result.append(worst([Goal(
+            f"of {DOUBLED_OF} interrupts, doubled ones above stock's",
+            exact(figures.more_doubled(device)), DOUBLED, digits=1,
+            worst=f'{DEVICES[device]}, {figures.hz} Hz')
+            for device in DEVICES for figures in found]))
     of = len(found) * len(DEVICES)
     result.append(worst([figures.same_goal(
         'stock against stock: not told apart', bench.again, bench.stock, of)
@@ -243,7 +251,7 @@ def run(bench):
     plans = bench.pick({1024: Plan(125, 6)},
                        {64: Plan(1250, 1, 2), 1024: Plan(500, 5),
                         8192: Plan(800, 5)},
-                       {1024: Plan(100, 16)})
+                       {1024: Plan(100, 12)})
     found = []
     for hz, plan in plans.items():
         found.append(figures := Figures(bench, hz))

@@ -29,6 +29,8 @@ class Bench:
         self.again = Subject(AGAIN, args.stock, None)
         self.compare([Subject(name, args.qemu, None if name == NONE else name)
                       for name in args.sources])
+        # Guests of 'idle' that run already, and when they may be measured
+        self.begun = {}, 0
         self.more_until = time.monotonic() + MORE_ROUNDS_S
 
     def compare(self, ours):

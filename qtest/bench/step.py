@@ -155,7 +155,7 @@ def goal(bench, found, name):
 
 
 def run(bench):
-    repeats, bound_s = bench.pick((4, 2), (12, 20))
+    repeats, bound_s = bench.pick((4, 2), (12, 10))
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         library = build_preload(folder, LIBRARY)

@@ -57,8 +57,7 @@ def write(path, text):
 def copy_tree(changed):
     """The staged tree as it is, with its linked files, but for the changed ones."""
     if not (COPY / '.git').is_dir():
-        COPY.parent.mkdir(parents=True, exist_ok=True)
-        tree.git(SRC, 'clone', '-q', '--local', '.', COPY)
+        tree.clone(SRC, COPY, 'HEAD', '--local')
     tree.git(COPY, 'fetch', '-q', SRC, 'HEAD')
     if tree.git(COPY, 'rev-parse', 'HEAD') != tree.git(COPY, 'rev-parse', 'FETCH_HEAD'):
         tree.git(COPY, 'reset', '-q', '--hard', 'FETCH_HEAD')
