@@ -262,6 +262,7 @@ def test_verdict(_quick):
                        (goal(1.05, 1.3, 1.1, of_stock=True), 'not decided'),
                        (goal(0.9, 1.2, 1.1), 'not decided'),
                        (goal(1.05, 1.2, 1.1), 'at its limit'),
+                       (goal(0.9, 1.3, 1.1, other='vms'), 'see vms'),
                        (goal(0.9, 1.3, 1.2, of_stock=True, least=True),
                         'not decided'),
                        (goal(1.2, 1.3, 1.1, of_stock=True), 'MISSED')):

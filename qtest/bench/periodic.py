@@ -267,7 +267,8 @@ def run(bench):
         'between. The RTC’s phase is not known to the guest: its lateness is '
         'relative to the earliest. Each round takes other links; percentiles '
         'are of all rounds together, and their ratios’, to stock in both of its '
-        'links, have the intervals of a bootstrap over rounds. "due" are those that the guest could have taken.',
+        'links, have the intervals of a bootstrap over rounds. "due" are those '
+        'that the guest could have taken.',
         tables=[Table('Lateness in us; of stock’s, with its 95 % interval',
                       ['device', 'Hz', '-clock', 'interrupts',
                        *(f'p{percent}' for percent in PERCENTS),

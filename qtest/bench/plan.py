@@ -74,11 +74,10 @@ class Bench:
 
     def rounds(self, part, least, most, goals):
         """A number for each round, which is the seed of its links: least of
-        them, and more as long as one of goals() is not decided."""
+        them, and more as long as one of goals() is open."""
         for number in range(most):
             if number >= least:
-                why = next((goal.text for goal in goals()
-                            if goal.met is None), '')
+                why = next((goal.text for goal in goals() if goal.open), '')
                 if not why or time.monotonic() > self.more_until:
                     return
                 progress(f'{part}: not decided yet: {why}')

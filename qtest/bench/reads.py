@@ -33,19 +33,19 @@ class Rounds:
         return bootstrap([ratio(figures, subject, base or self.bench.stock, kind)
                           for figures in self.rounds[config]], of=of)
 
-    def goals(self, kind, configs, text, limit):
+    def goals(self, kind, configs, text, limit, other=''):
         """Under every clock, and in each of these configs."""
         return [self.goal(kind, [(config, subject) for config in configs
-                                 for subject in group], text, limit)
+                                 for subject in group], text, limit, other)
                 for group in self.bench.groups]
 
-    def goal(self, kind, cases, text, limit):
+    def goal(self, kind, cases, text, limit, other):
         name = cases[0][1].name
         cause = CAUSES.get(name, CAUSES.get(kind, ''))
         return worst([Goal(
             f'{name}: {text}' if name == SCALED else text,
             self.interval(config, kind, subject, of=len(cases)), limit,
-            least=True, digits=3, unit=' x', of_stock=True, cause=cause,
+            least=True, digits=3, unit=' x', of_stock=True, cause=cause, other=other,
             worst=f'-clock {subject.name}, -rtc clock={config.rtc}')
             for config, subject in cases])
 
@@ -126,7 +126,7 @@ def run(bench):
     def goals():
         return [goal for kind in READS for goal in rounds.goals(
             kind, rounds.configs, f"{NAMES[kind]} reads, of stock's",
-            GOALS[kind])] + rounds.same_goals(READS)
+            GOALS[kind], 'instructions')] + rounds.same_goals(READS)
 
     for number in bench.rounds('reads', *bench.pick((4, 4), (8, 12)), goals):
         rounds.measure(number)

@@ -32,6 +32,7 @@ class Goal:
     same: nothing is better or worse, the interval has to contain the limit.
     of_stock: the figure is a ratio to stock's, which may be all that can be said.
     cause: why it is missed, if that is known; docs/reviewers.rst says how.
+    other: the part that decides it, if this one does not.
     """
     text: str
     interval: Interval
@@ -43,6 +44,7 @@ class Goal:
     same: bool = False
     of_stock: bool = False
     cause: str = ''
+    other: str = ''
 
     @property
     def met(self):
@@ -67,7 +69,12 @@ class Goal:
             return 'as stock'
         if max(high - self.limit, self.limit - low) <= NEAR * self.limit:
             return 'at its limit'
-        return 'not decided'
+        return f'see {self.other}' if self.other else 'not decided'
+
+    @property
+    def open(self):
+        """More rounds are to decide it."""
+        return self.met is None and not self.other
 
     @property
     def verdict(self):
@@ -131,6 +138,7 @@ def tally(goals):
     return (f'{said.count("met")} goals met, {said.count("as stock")} not told apart '
             f'from stock, {said.count("at its limit")} at their limit, '
             f'{said.count("missed")} missed, '
+            f'{sum(one.startswith("see ") for one in said)} for another part to decide, '
             f'{said.count("not decided")} not decided')
 
 

@@ -185,7 +185,7 @@ def cost_rows(found):
 def run(bench):
     counts = bench.pick((4,), (1, 8, 32, 64), (4,))
     found = measure(bench, counts, bench.pick(0.7, 1.5, 1))
-    starts = measure_starts(bench, bench.pick(6, 12, 12))
+    starts = measure_starts(bench, bench.pick(6, 12, 24))
     most = counts[-1]
     return Result(
         'vms', f'{most} VMs on one clock, and fewer',
