@@ -149,9 +149,8 @@ def keep(result, report):
 def measure_nested(parts, bench):
     """[Result]. What takes long in 'idle' goes on while other parts run."""
     with ExitStack() as stack:
-        if 'idle' in parts and bench.accel == 'tcg':
+        if 'idle' in parts:
             importlib.import_module('idle').begin(bench, stack)
-            parts = sorted(parts, key='idle'.__eq__)
         return [run_part(name, bench) for name in parts]
 
 

@@ -76,7 +76,6 @@ def begin(bench, stack):
     its figures when they are. Other parts may run meanwhile."""
     vms = {(subject, mode): start(bench, stack, subject, mode, 0)
            for mode in MODES for subject in bench.subjects if subject.clock}
-    wait_ready(vms)
     bench.begun = vms, time.monotonic() + SAMPLED_S
 
 
@@ -86,12 +85,10 @@ def measure(bench, seconds, rounds, windows):
     for number in bench.rounds('idle', rounds, rounds, list):
         with ExitStack() as stack:
             begun, ready = bench.begun
-            keys = [(subject, mode) for mode in MODES for subject in bench.subjects]
-            vms = {key: start(bench, stack, *key, number)
-                   for key in keys if key not in begun}
+            vms = {key: begun.get(key) or start(bench, stack, *key, number)
+                   for mode in MODES for key in [(s, mode) for s in bench.subjects]}
             wait_ready(vms)
             time.sleep(max(bench.pick(1, SETTLE_S, SETTLE_S), ready - time.monotonic()))
-            vms = {key: vms.get(key) or begun[key] for key in keys}
             for key, some in sample_windows(vms, seconds, windows).items():
                 samples.setdefault(key, []).extend(some)
     return samples

@@ -28,7 +28,7 @@ DEVICES = {'rtc': 'RTC', 'hpet': 'HPET'}
 # What an interrupt has for itself, in which no other guest's is due
 ALONE_S = 0.0008
 PERCENTS = {50: None, 99: 1.05, 99.9: 1.10}     # and their goals
-# In so many, those of whom stamps.py may guess wrong: of 376,000 there was one.
+# Of so many interrupts, how many stamps.py may take for doubled: of 376,000 it was one.
 DOUBLED_OF, DOUBLED = 100_000, 2
 RUN_S = 180
 

@@ -51,7 +51,6 @@ def ratio(key, rounds, of=1):
                                         in found[key]) for found in rounds], of)
 
 
-
 def goal(text, limit, keys, rounds):
     return worst([Goal(
         f'one reading of a {text} clock, of one clock_gettime()',

@@ -143,15 +143,25 @@ def row(subject, name, silences):
             median_ms(silences) < 1000 else text(silences), text(silences)]
 
 
-def goal(bench, found, name):
-    """Of all clocks together: the code of a step is one."""
+def goal(found, name, subjects, of):
+    """Of these clocks together; of so many goals"""
     return Goal(
         'served again after a step, later than without one',
-        bootstrap([(step.seconds - control.seconds) * 1000 for subject in bench.ours
+        bootstrap([(step.seconds - control.seconds) * 1000 for subject in subjects
                    for step, control in zip(found[subject][name],
-                                            found[subject][CONTROL])],
-                  len(STEPS) - 1),
-        GOAL_MS, unit=' ms', worst=name)
+                                            found[subject][CONTROL])], of),
+        GOAL_MS, unit=' ms',
+        worst=f'{name}, -clock {", ".join(subject.name for subject in subjects)}')
+
+
+def worst_goal(bench, found):
+    """Of all clocks together, as the code of a step is one, unless a clock misses it
+    by itself, which the others must not hide"""
+    steps = [name for name in STEPS if name != CONTROL]
+    each = [goal(found, name, [subject], len(steps) * len(bench.ours))
+            for name in steps for subject in bench.ours]
+    return worst([some for some in each if some.met is False] or
+                 [goal(found, name, bench.ours, len(steps)) for name in steps])
 
 
 def run(bench):
@@ -173,7 +183,7 @@ def run(bench):
                       [row(s, n, silences) for n in STEPS
                        for s in bench.subjects
                        for silences in [found[s][n]]], left=2)],
-        goals=[worst([goal(bench, found, name) for name in STEPS if name != CONTROL])],
+        goals=[worst_goal(bench, found)],
         plots=[bars('Until the guest is served again', 'ms', list(STEPS),
                     [s.name for s in bench.subjects],
                     [[[x.seconds * 1000 for x in found[s][n]] for n in STEPS]
