@@ -82,10 +82,9 @@ static int64_t now_raw(void)
 static bool was_suspended(HostClockSampled *s, int64_t step_ns)
 {
     int64_t suspended_ns = host_clock_os_suspended_ns() - s->suspended_ns;
-    int64_t differ_ns = step_ns - suspended_ns;
 
     return step_ns > 0 && suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS &&
-           ABS(differ_ns) <= SUSPEND_SLACK_NS + suspended_ns / 100;
+           ABS(step_ns - suspended_ns) <= SUSPEND_SLACK_NS + suspended_ns / 100;
 }
 
 static void sampled_stepped(HostClockSampled *s, int64_t step_ns)
@@ -234,6 +233,7 @@ static void sample_now(HostClockSampled *s)
 static int64_t wait_ns(HostClockSampled *s)
 {
     HostClockSampledClass *k = HOST_CLOCK_SAMPLED_GET_CLASS(s);
+    int64_t left_ns;
 
     if (s->is_busy) {
         return g_random_int_range(1, BUSY_WAIT_NS);
@@ -242,12 +242,13 @@ static int64_t wait_ns(HostClockSampled *s)
         /* Less and less often, if it is so hard to find */
         return SEARCH_NS * (1 + s->ambiguous / 500);
     }
-    if (k->tick_ns && s->good) {
-        /* A main loop as late as it is at most is there before it begins. */
-        return earliest_raw_at(s, s->edge_ns) - now_raw() - 2 * s->late_ns -
-               MARGIN_NS;
+    if (!k->tick_ns || !s->good) {
+        return next_interval_ns(s);
     }
-    return next_interval_ns(s);
+    /* As late as it ever is, it is there before; if idle, it wakes up once. */
+    left_ns = earliest_raw_at(s, s->edge_ns) - now_raw();
+    return left_ns - MIN(2 * s->late_ns + MARGIN_NS,
+                         left_ns > IDLE_NS / 2 ? NEAR_NS / 2 : left_ns);
 }
 
 static void wait_for(HostClockSampled *s, int64_t ns)
