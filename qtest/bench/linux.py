@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from common import clock_args, fail, progress
-from idle import CPU, CPU_MS, SETTLE_S, WAKEUPS, Sample, sample_windows
+from idle import CPU_MS, RATIO, SETTLE_S, WAKEUPS, Sample, sample_windows
 from lib import linux_guest
 from lib.emulator import Emulator, EmulatorError
 from lib.lab import LINUX_GUEST
@@ -107,7 +107,7 @@ def goals(bench, samples):
                 "stock's", bootstrap(
                     [(getattr(a, key) - more) / getattr(b, key)
                      for a, b in zip(samples[machine, s], stock)], len(ours)),
-                CPU, unit=' x', of_stock=True, worst=f'-clock {s.name}')
+                RATIO, unit=' x', of_stock=True, worst=f'-clock {s.name}')
                 for s in ours])
 
 
