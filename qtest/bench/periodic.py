@@ -246,12 +246,12 @@ def goals(bench, found):
 
 
 def run(bench):
-    # 20,000 of each in 8 rounds; at 64 Hz that takes three minutes, and no more
-    # is to be had.
+    # 20,000 of each, in 8 rounds or in the lab's one; at 64 Hz that takes three
+    # minutes, and no more is to be had.
     plans = bench.pick({1024: Plan(125, 6)},
                        {64: Plan(1250, 1, 2), 1024: Plan(500, 5),
                         8192: Plan(800, 5)},
-                       {1024: Plan(100, 12)})
+                       {1024: Plan(100, 12) if bench.quick else Plan(1000, 20)})
     found = []
     for hz, plan in plans.items():
         found.append(figures := Figures(bench, hz))
