@@ -26,8 +26,6 @@ MODES = {
 START_S = 60
 # Firmware and translation have calmed down by then.
 SETTLE_S = 3
-# A sampled clock has taken its first hundred samples by then, in the lab as well.
-SAMPLED_S = 112
 # Wake-ups a second that do not count: one in ten seconds
 WAKEUPS = 0.1
 # What a guest asks for, of stock's: it differs from run to run by far more.
@@ -74,9 +72,8 @@ def sample_windows(vms, seconds, windows):
 def begin(bench, stack):
     """Guests of the clocks that are sampled in the lab, for measure(), which takes
     its figures when they are. Other parts may run meanwhile."""
-    vms = {(subject, mode): start(bench, stack, subject, mode, 0)
-           for mode in MODES for subject in bench.subjects if subject.clock}
-    bench.begun = vms, time.monotonic() + SAMPLED_S
+    bench.begun = {(subject, mode): start(bench, stack, subject, mode, 0)
+                   for mode in MODES for subject in bench.subjects if subject.clock}
 
 
 def measure(bench, seconds, rounds, windows):
@@ -84,11 +81,11 @@ def measure(bench, seconds, rounds, windows):
     samples = {}
     for number in bench.rounds('idle', rounds, rounds, list):
         with ExitStack() as stack:
-            begun, ready = bench.begun
-            vms = {key: begun.get(key) or start(bench, stack, *key, number)
+            vms = {key: bench.begun.get(key) or start(bench, stack, *key, number)
                    for mode in MODES for key in [(s, mode) for s in bench.subjects]}
             wait_ready(vms)
-            time.sleep(max(bench.pick(1, SETTLE_S, SETTLE_S), ready - time.monotonic()))
+            time.sleep(bench.pick(1, SETTLE_S, SETTLE_S))
+            bench.wait_learned()
             for key, some in sample_windows(vms, seconds, windows).items():
                 samples.setdefault(key, []).extend(some)
     return samples
