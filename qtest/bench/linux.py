@@ -14,13 +14,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from common import clock_args, fail, progress
-from idle import CPU_MS, RATIO, SETTLE_S, WAKEUPS, Sample, sample_windows
+from idle import SETTLE_S, Sample, of_stock_goal, sample_windows
 from lib import linux_guest
 from lib.emulator import Emulator, EmulatorError
 from lib.lab import LINUX_GUEST
 from page import bars
-from results import Goal, Result, Table, worst
-from stats import bootstrap
+from results import Result, Table, worst
 
 MACHINES = list(itertools.product(('pc', 'q35'), ('on', 'off')))
 # A kernel that is still at work after its init has started would be counted.
@@ -100,15 +99,10 @@ def goals(bench, samples):
         if bench.nested and machine[1] == 'off':
             continue
         stock = samples[machine, bench.stock]
-        for key, what, more in (('wakeups', 'wake-ups', WAKEUPS),
-                                ('cpu_ms', 'CPU', CPU_MS)):
-            yield worst([Goal(
-                f'{machine[0]}, hpet={machine[1]}: {what} a second, of '
-                "stock's", bootstrap(
-                    [(getattr(a, key) - more) / getattr(b, key)
-                     for a, b in zip(samples[machine, s], stock)], len(ours)),
-                RATIO, unit=' x', of_stock=True, worst=f'-clock {s.name}')
-                for s in ours])
+        for key, what in (('wakeups', 'wake-ups'), ('cpu_ms', 'CPU')):
+            yield worst([of_stock_goal(
+                f"{machine[0]}, hpet={machine[1]}: {what} a second, of stock's",
+                samples[machine, s], stock, key, s.name, len(ours)) for s in ours])
 
 
 def run(bench):
