@@ -78,11 +78,12 @@ static int64_t now_raw(void)
     return host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
 }
 
-/* While the host is suspended RAW stands still, and the device may go on. */
+/* RAW stands still then, the device may go on.  Each suspend counts once. */
 static bool was_suspended(HostClockSampled *s, int64_t step_ns)
 {
     int64_t suspended_ns = host_clock_os_suspended_ns() - s->suspended_ns;
 
+    s->suspended_ns += suspended_ns;
     return step_ns > 0 && suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS &&
            ABS(step_ns - suspended_ns) <= SUSPEND_SLACK_NS + suspended_ns / 100;
 }
@@ -95,7 +96,7 @@ static void sampled_stepped(HostClockSampled *s, int64_t step_ns)
     s->ambiguous = 0;
     s->edge_ns = 0;
     /* While it is opened nobody reads it: it steps to where it should be. */
-    if (!s->is_acquired || was_suspended(s, step_ns)) {
+    if (was_suspended(s, step_ns) || !s->is_acquired) {
         host_clock_sampler_apply_step(&s->sampler, step_ns);
         host_clock_mono_jumped(hc);
         return;
@@ -233,7 +234,7 @@ static void sample_now(HostClockSampled *s)
 static int64_t wait_ns(HostClockSampled *s)
 {
     HostClockSampledClass *k = HOST_CLOCK_SAMPLED_GET_CLASS(s);
-    int64_t left_ns;
+    int64_t left_ns = earliest_raw_at(s, s->edge_ns) - now_raw();
 
     if (s->is_busy) {
         return g_random_int_range(1, BUSY_WAIT_NS);
@@ -246,7 +247,6 @@ static int64_t wait_ns(HostClockSampled *s)
         return next_interval_ns(s);
     }
     /* As late as it ever is, it is there before; if idle, it wakes up once. */
-    left_ns = earliest_raw_at(s, s->edge_ns) - now_raw();
     return left_ns - MIN(2 * s->late_ns + MARGIN_NS,
                          left_ns > IDLE_NS / 2 ? NEAR_NS / 2 : left_ns);
 }

@@ -101,6 +101,39 @@ static void test_suspend(void)
     close_clock(&c);
 }
 
+/* The host is suspended again as soon as the first time has been noticed. */
+static void check_suspended_twice(Clock c)
+{
+    int64_t began_ns = (run(&c, MINUTE, SEC), c.last_ns);
+
+    for (int times = 1; times <= 2; times++) {
+        int64_t until_ns = sim_raw_ns() + MINUTE;
+
+        sim_suspend(HOUR, true);
+        do {
+            sim_advance(MS);
+            said_ns(&c, NULL);
+            g_assert_cmpint(sim_raw_ns(), <, until_ns);
+        } while (c.last_ns - began_ns < times * HOUR);
+    }
+    g_assert_cmpint(c.last_ns - began_ns, <, 2 * HOUR + 2 * MINUTE);
+    close_clock(&c);
+}
+
+static void test_suspend_twice(void)
+{
+    reset();
+    check_suspended_twice(open_clock("hpet"));
+    reset_ptp();
+    check_suspended_twice(open_ptp());
+    /* So late that no sample is near the beginning of a second */
+    for (int i = 0; i < 20; i++) {
+        reset();
+        sim_timers_late(i * 2 * MS);
+        check_suspended_twice(open_clock("rtc"));
+    }
+}
+
 /* A short suspend that is about as long as the counter was set back: not it */
 static void test_suspend_set_back(void)
 {
@@ -410,6 +443,7 @@ int main(int argc, char **argv)
     ADD("reading/wrap", test_wrap);
     ADD("reading/wall-step", test_wall);
     ADD("reading/suspend", test_suspend);
+    ADD("reading/suspend-twice", test_suspend_twice);
     ADD("reading/suspend-set-back", test_suspend_set_back);
     ADD("fault/stopped", test_stopped);
     ADD("fault/set", test_set);
