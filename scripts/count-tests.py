@@ -15,6 +15,7 @@ import json
 import re
 import sys
 from collections import Counter, defaultdict
+from itertools import takewhile
 from pathlib import Path
 
 POINT = re.compile(r'^( *)(not )?ok\b *\d* *-? *([^#]*)(?:# *(SKIP|TODO)\S* *(.*))?$', re.I)
@@ -26,10 +27,19 @@ SETTINGS, RESULTS = ('host', 'rt', 'vm'), ('passed', 'failed', 'skipped')
 CELL = re.compile(rf'/host-clock/([^/]+)/({"|".join(SETTINGS)})/')
 
 
+def why(lines):
+    """What a point failed for: of the comments after it, the last that names an error,
+    as a traceback ends with it; or the first one."""
+    said = [line.strip('# ') for line in takewhile(lambda line: line.startswith('#'), lines)]
+    return next((line for line in reversed(said) if re.search(r'(Error|ERROR)\b|assertion', line)),
+                ''.join(said[:1]))
+
+
 def tap_points(text):
     """(result, name, reason) of each TAP point; parents of subtests left out."""
     depth = 0
-    for line in text.splitlines():
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
         match = POINT.match(line)
         if not match:
             continue
@@ -40,7 +50,7 @@ def tap_points(text):
         if directive and directive.upper() == 'SKIP':
             yield 'skipped', name.strip(), reason.strip()
         elif failed and not directive:
-            yield 'failed', name.strip(), ''
+            yield 'failed', name.strip(), why(lines[number:])
         else:
             yield 'passed', name.strip(), ''
 

@@ -198,6 +198,14 @@ def test_count_failures(project):
     assert (last, status) == ('1 passed, 1 failed', 1), said
 
 
+def test_count_says_why(project):
+    said = closing_line(project, ('FAIL', 'not ok 1 /a\n# Traceback:\n#   raise it\n'
+                                  '# ValueError: a is 3\n# figure: 4\nnot ok 2 /b\n# b is 5\n'
+                                  'not ok 3 /c\nok 4 /d\n# Error of d\n'))[2]
+    assert 'failed: t0-test /a: ValueError: a is 3\n' in said, said
+    assert 'failed: t0-test /b: b is 5\n' in said and 'failed: t0-test /c\n' in said, said
+
+
 def test_count_crash(project):
     last, status, said = closing_line(project, ('ERROR', '1..3\nok 1 /a\n'))
     assert (last, status) == ('1 passed, 1 failed', 1), said
