@@ -116,6 +116,7 @@ def measure(bench, config, number):
             Slices(bench, bench.linked(subject, number), config))
             for subject in [bench.stock, *bench.compared]}
         going = list(turns)
+        going = going[number % len(going):] + going[:number % len(going)]
         while going:
             going = [subject for subject in going if turns[subject].advance()]
             going = going[1:] + going[:1]

@@ -13,6 +13,7 @@ are served twice and, of those phases, lateness is the least on average.
 """
 import math
 from collections import namedtuple
+from itertools import accumulate
 
 from common import fail
 
@@ -129,7 +130,8 @@ def judge(who, lines):
             pairs.append((arrival, *numbers))
         else:
             stamps.append(int(word, 16))
-    times = [stamp * ns_per_tsc(who, pairs) for stamp in stamps]
+    scale = ns_per_tsc(who, pairs)
+    times = [stamp * scale for stamp in accumulate(stamps)]
     if due is None:
         period *= 1e9 / RTC_HZ
         run = judge_rtc(times, period)

@@ -17,7 +17,7 @@ GOAL = 0.95
 
 def run(bench):
     rounds = Rounds(bench, [
-        Config('host', cpus, (('hpet', READS // cpus),), 2)
+        Config('host', cpus, (('hpet', READS // cpus),), 2 if cpus < 4 else 3)
         for cpus in bench.pick((2,), CPUS)])
 
     def goals():
