@@ -5,7 +5,8 @@ Each guest has the RTC's periodic interrupts on, at 64 Hz, so that there is
 something to count; each at a phase that drifts, as those that meet again and
 again cost another time. As many VMs without -clock run beside them, and are counted
 over the same seconds; those of a clock join one after the other, so that a few of
-them are counted, too.
+them are counted, too. One process costs more than another of the same kind for as
+long as it is there: so a VM counts once, and the interval is that of other VMs.
 """
 import statistics
 import time
@@ -15,7 +16,7 @@ from common import NONE, fail, machine_args, progress, pss_kib, wakeups
 from lib.emulator import Emulator, cpu_ns
 from page import intervals
 from results import Goal, Result, Table, worst
-from stats import Interval, bootstrap, draw
+from stats import Interval, draw
 
 RATE_64 = 10
 SETTLE_S = 1
@@ -70,29 +71,24 @@ class Herd:
             vm.qmp.command(command)
 
     def look(self):
-        pids = [vm.process.pid for vm in self.vms]
-        return (time.monotonic(), sum(map(cpu_ns, pids)) / 1e6,
-                sum(map(wakeups, pids)))
+        return [(time.monotonic(), cpu_ns(vm.process.pid) / 1e6,
+                 wakeups(vm.process.pid)) for vm in self.vms]
 
-    def cost(self, before):
-        """Since an earlier look"""
-        passed, cpu_ms, woke = (
-            now - then for now, then in zip(self.look(), before))
-        count = len(self.vms)
-        return Cost(cpu_ms / passed / count, woke / passed / count, sum(
-            pss_kib(vm.process.pid) for vm in self.vms) / 1024 / count)
+    def costs(self, before):
+        """[Cost of each VM] since an earlier look"""
+        after = self.look()
+        return [Cost((cpu_ms - had_ms) / (now - then), (woke - had) / (now - then),
+                     pss_kib(vm.process.pid) / 1024)
+                for vm, (then, had_ms, had), (now, cpu_ms, woke)
+                in zip(self.vms, before, after)]
 
 
-def windows(herds, seconds, count):
-    """[Cost of each window] of each herd, over the same seconds"""
+def costs(herds, seconds):
+    """[Cost of each VM] of each herd, over the same seconds"""
     time.sleep(SETTLE_S)
-    costs = [[] for _ in herds]
-    for _ in range(count):
-        looks = [herd.look() for herd in herds]
-        time.sleep(seconds)
-        for some, herd, look in zip(costs, herds, looks):
-            some.append(herd.cost(look))
-    return costs
+    looks = [herd.look() for herd in herds]
+    time.sleep(seconds)
+    return [herd.costs(look) for herd, look in zip(herds, looks)]
 
 
 def who(bench):
@@ -110,9 +106,8 @@ def begin(bench, stack):
             herd.each('stop')
 
 
-def measure(bench, counts, seconds, count_last):
-    """{(name, VMs): [(Cost, that of as many without -clock)]}; of fewer VMs than
-    the most, the second is None."""
+def measure(bench, counts, seconds, seconds_last):
+    """{(name, VMs): [(Cost of a VM, that of one without -clock)]}"""
     bench.wait_learned()
     ours = {subject.name: subject for subject in who(bench)}
     none = ours.get(NONE, bench.ours[0])
@@ -127,8 +122,8 @@ def measure(bench, counts, seconds, count_last):
                 for count in counts:
                     herd.grow(count)
                     last = count == counts[-1]
-                    found[name, count] = list(zip(*windows(
-                        [herd, reference], seconds, count_last if last else 2)))
+                    found[name, count] = list(zip(*costs(
+                        [herd, reference], seconds_last if last else seconds)))
             progress(f'vms: {name}')
     return found
 
@@ -165,8 +160,8 @@ def above(starts, bench, subject):
 
 
 def ratio(pairs, key, of=1):
-    return bootstrap([getattr(cost, key) / getattr(base, key)
-                      for cost, base in pairs], of)
+    return draw(pairs, lambda drawn: sum(getattr(cost, key) for cost, _ in drawn)
+                / sum(getattr(base, key) for _, base in drawn)).interval(of)
 
 
 def goals(bench, found, starts, most):
@@ -175,7 +170,8 @@ def goals(bench, found, starts, most):
     result = [worst([Goal(
         f'{most} VMs: {what.split(",")[0]}, of that without -clock',
         ratio(found[name, most], key, len(names)), GOAL, unit=' x', digits=3,
-        worst=f'-clock {name}', cause=CAUSES.get((name, key), ''))
+        worst=f'-clock {name}', of_stock=bench.nested,
+        cause=CAUSES.get((name, key), ''))
         for name in names])
         for key, (what, _) in WHAT.items() if names]
     value, low, high = ratio(found[AGAIN, most], 'cpu_ms')
@@ -197,12 +193,12 @@ def goals(bench, found, starts, most):
 
 def cost_rows(found):
     for (name, count), pairs in found.items():
-        cost = Cost(*(statistics.median(getattr(cost, key) for cost, _ in pairs)
+        cost = Cost(*(statistics.mean(getattr(cost, key) for cost, _ in pairs)
                       for key in WHAT))
         row = [name, str(count), *(f'{getattr(cost, key):.{digits}f}'
                                    for key, (_, digits) in WHAT.items()),
                f'{cost.wakeups * count:.0f}', '']
-        if len(pairs) > 2:
+        if count > 1:
             some = ratio(pairs, 'cpu_ms')
             row[-1] = f'{some.value:.3f} ({some.low:.3f}-{some.high:.3f})'
         yield row
@@ -210,7 +206,7 @@ def cost_rows(found):
 
 def run(bench):
     counts = bench.pick((4,), (1, 8, 32, 64), COUNTS_IN_LAB)
-    found = measure(bench, counts, *bench.pick((0.7, 8), (1.5, 8), (1, 16)))
+    found = measure(bench, counts, *bench.pick((1.4, 5.6), (3, 12), (2, 16)))
     starts = measure_starts(bench, bench.pick(6, 12, 24))
     most = counts[-1]
     return Result(
@@ -234,7 +230,7 @@ def run(bench):
              for key, (what, _) in WHAT.items()
              for (name, count), pairs in found.items() if count == most],
             [GOAL])],
-        header=('clock', 'vms', 'window', *Cost._fields),
+        header=('clock', 'vms', 'vm', *Cost._fields),
         raw=[(name, count, number + 1, *(f'{x:.4f}' for x in cost))
              for (name, count), pairs in found.items()
              for number, (cost, _) in enumerate(pairs)])
