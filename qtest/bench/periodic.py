@@ -15,6 +15,7 @@ from collections import namedtuple
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import lru_cache
+from itertools import chain
 
 from common import ALL_PROCESSORS, NONE, fail, machine_args
 from lib.emulator import Emulator
@@ -101,7 +102,7 @@ def play_turn(pool, players, hz):
 
 
 def play_round(bench, hz, plan, seed):
-    """{(device, subject): [Run of each turn]}"""
+    """{(device, subject): [[Run of each turn] of each guest]}"""
     processors = sorted(ALL_PROCESSORS)
     cases = [(device, subject, copy) for copy in range(plan.copies)
              for subject in [bench.stock, *bench.compared] for device in DEVICES]
@@ -119,7 +120,7 @@ def play_round(bench, hz, plan, seed):
             stack.callback(player.vm.close)
         all_results([pool.submit(player.hear, 'ready')
                      for player in players.values()])
-        runs = {case[:2]: [] for case in cases}
+        runs = {case[:2]: [[] for _ in range(plan.copies)] for case in cases}
         for number in range(plan.turns):
             first = (seed + number) * len(DEVICES) % len(cases)
             order = cases[first:] + cases[:first]
@@ -127,7 +128,7 @@ def play_round(bench, hz, plan, seed):
                 some = order[at:at + size]
                 for case, run in zip(some, play_turn(
                         pool, [players[case] for case in some], hz)):
-                    runs[case[:2]].append(run)
+                    runs[case[:2]][case[2]].append(run)
     return runs
 
 
@@ -135,18 +136,17 @@ def play_round(bench, hz, plan, seed):
 
 class Figures:
     """What was measured at one rate: a {(device, subject): Run} of each round,
-    of all turns together"""
+    of all its guests and turns together"""
 
     def __init__(self, bench, hz):
         self.bench, self.hz, self.rounds = bench, hz, []
 
     def add(self, runs):
-        """What play_round() found. In the lab are no links, and starting takes
-        long: there a turn is a round."""
-        if self.bench.nested:
-            self.rounds += [dict(zip(runs, turn)) for turn in zip(*runs.values())]
-        else:
-            self.rounds.append({case: join(some) for case, some in runs.items()})
+        """What play_round() found. In the lab are no links: there a guest is a round."""
+        rounds = [[guest] for guest in zip(*runs.values())] if self.bench.nested else [
+            zip(*runs.values())]
+        self.rounds += [{case: join(chain(*turns)) for case, turns in
+                         zip(runs, zip(*guests))} for guests in rounds]
 
     @lru_cache(maxsize=None)
     def drawn(self, device, subjects, bases, percent, _rounds):
@@ -252,7 +252,7 @@ def run(bench):
     plans = bench.pick({1024: Plan(125, 6)},
                        {64: Plan(834, 1, 3), 1024: Plan(500, 5),
                         8192: Plan(625, 4)},
-                       {1024: Plan(100, 12) if bench.quick else Plan(1000, 20)})
+                       {1024: Plan(100, 3, 4) if bench.quick else Plan(1000, 5, 4)})
     found = []
     for hz, plan in plans.items():
         found.append(figures := Figures(bench, hz))

@@ -129,7 +129,7 @@ def judge(who, lines):
         elif word == 'pair':
             pairs.append((arrival, *numbers))
         else:
-            stamps.append(int(word, 16))
+            stamps += [int(word, 16), *numbers]
     scale = ns_per_tsc(who, pairs)
     times = [stamp * scale for stamp in accumulate(stamps)]
     if due is None:
@@ -143,5 +143,6 @@ def judge(who, lines):
 
 def join(runs):
     """One Run of several"""
+    runs = list(runs)
     return Run(sorted(us for run in runs for us in run.lateness_us),
                *(sum(column) for column in list(zip(*runs))[1:]))
