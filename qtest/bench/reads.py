@@ -29,9 +29,14 @@ class Rounds:
         for config in self.configs:
             self.rounds[config].append(measure(self.bench, config, number))
 
-    def interval(self, config, kind, subject, base=None, of=1):
-        return bootstrap([ratio(figures, subject, base or self.bench.stock, kind)
+    def interval(self, config, kind, subjects, bases=None, of=1):
+        """By default of stock in both of its links"""
+        bases = bases or [self.bench.stock, self.bench.again]
+        return bootstrap([ratio(figures, subjects, bases, kind)
                           for figures in self.rounds[config]], of=of)
+
+    def bases(self, subject):
+        return [self.bench.stock] if subject is self.bench.again else None
 
     def goals(self, kind, configs, text, limit, other=''):
         """Under every clock, and in each of these configs."""
@@ -44,7 +49,7 @@ class Rounds:
         cause = CAUSES.get(name, CAUSES.get(kind, ''))
         return worst([Goal(
             f'{name}: {text}' if name == SCALED else text,
-            self.interval(config, kind, subject, of=len(cases)), limit,
+            self.interval(config, kind, [subject], of=len(cases)), limit,
             least=True, digits=3, unit=' x', of_stock=True, cause=cause, other=other,
             worst=f'-clock {subject.name}, -rtc clock={config.rtc}')
             for config, subject in cases])
@@ -53,7 +58,7 @@ class Rounds:
         """Two that must not be told apart, by no read in any config."""
         cases = [(kind, config) for kind in kinds for config in self.configs]
         return worst([Goal(
-            text, self.interval(config, kind, one, other, of=len(cases)),
+            text, self.interval(config, kind, [one], [other], of=len(cases)),
             1, digits=3, unit=' x', same=True, worst=f'{NAMES[kind]}, -rtc '
             f'clock={config.rtc}, {config.cpus} vCPU') for kind, config in cases])
 
@@ -81,7 +86,8 @@ class Rounds:
                        *(f'{self.rate(config, kind, subject, which):.0f}'
                          for which in ('cpu', 'wall')), '', '']
                 if subject is not self.bench.stock:
-                    value, low, high = self.interval(config, kind, subject)
+                    value, low, high = self.interval(config, kind, [subject],
+                                                     self.bases(subject))
                     row[-2:] = [f'{value:.3f}', f'{low:.3f} to {high:.3f}']
                 yield row
 
@@ -97,7 +103,7 @@ class Rounds:
     def plot(self, title, kinds, limits):
         return intervals(title, 'ours / stock', [
             (f'{kind}, {config.cpus} vCPU, {config.rtc}', subject.name,
-             self.interval(config, kind, subject))
+             self.interval(config, kind, [subject], self.bases(subject)))
             for kind in kinds for config in self.configs
             for subject in self.bench.compared], limits)
 
@@ -115,7 +121,7 @@ HEADER = ('clock', 'rtc', 'cpus', 'read', 'round', 'slice', 'reads_per_cpu_s',
 LINKS = ('Each round takes another link of stock and of ours, with their object '
          'files in a random order, and in it they take turns slice by slice; an '
          'interval is that of the median over links. "stock again" is stock in '
-         'yet other links. ')
+         'yet other links, and a ratio is to both. ')
 
 
 def run(bench):
