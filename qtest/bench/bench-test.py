@@ -175,6 +175,9 @@ def test_burst(_quick):
     # Later by more than a period from one to the next, as the first was late, too.
     early = stamps.assign([1132, 1247, 1250, *range(1360, 3000, 100)], 1000, 100)
     check((early.lateness_us[-2:], early.doubled) == ([132, 147], 0), early)
+    # As one is soon after its deadline, it was late, and so may those after it be.
+    some = late([60, 60, None, 40, [65, 70], 60, 60, 60])
+    check(some == ([60] * 5 + [70, 140, 165], 0, 0), some)
     # A deadline that was lost long before makes no room for a second one.
     offsets = [5, None, 5, 5, [5, 6], 5]
     check(late(offsets)[1:] == (1, 1), late(offsets))

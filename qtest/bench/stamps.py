@@ -59,11 +59,12 @@ def judge_rtc(times, period):
 
 def burst(slots, times, period, first, is_usual):
     """Where the interrupts begin that were served soon after each other, or sooner
-    after a deadline than usual, up to the last one; None unless the deadline before
-    them is free. The deadline of slot first is the first one."""
+    after a deadline than usual, or after one that was, up to the last one; None
+    unless the deadline before them is free. The deadline of slot first is the first one."""
     at = len(slots) - 1
     while at > 0 and slots[at - 1] == slots[at] - 1:
-        if times[at] - times[at - 1] >= period and is_usual(times[at]):
+        if times[at] - times[at - 1] >= period and all(
+                map(is_usual, times[at - 1:at + 1])):
             return None
         at -= 1
     return at if at or slots[0] > first else None

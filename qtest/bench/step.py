@@ -165,7 +165,7 @@ def worst_goal(bench, found):
 
 
 def run(bench):
-    repeats, bound_s = bench.pick((4, 2), (12, 4))
+    repeats, bound_s = bench.pick((4, 2), (8, 4))
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         library = build_preload(folder, LIBRARY)

@@ -27,7 +27,7 @@ def run(bench):
                      digits=3, unit=' x', of_stock=True, worst='all clocks together')
                 for config in rounds.configs] + rounds.same_goals(['hpet'])
 
-    for number in bench.rounds('vcpus', *bench.pick((4, 4), (8, 10)), goals):
+    for number in bench.rounds('vcpus', *bench.pick((4, 4), (8, 8)), goals):
         rounds.measure(number)
     return Result(
         'vcpus', 'HPET reads by several vCPUs at once, TCG',
