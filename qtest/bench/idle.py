@@ -79,7 +79,7 @@ def begin(bench, stack):
 def measure(bench, seconds, rounds, windows):
     """{(subject, mode): [Sample of each window]}"""
     samples = {}
-    for number in bench.rounds('idle', rounds, rounds, list):
+    for number in bench.rounds('idle', *rounds, lambda: goals(bench, samples)):
         with ExitStack() as stack:
             vms = {key: bench.begun.get(key) or start(bench, stack, *key, number)
                    for mode in MODES for key in [(s, mode) for s in bench.subjects]}
@@ -152,7 +152,7 @@ def goals(bench, samples):
 
 
 def run(bench):
-    samples = measure(bench, *bench.pick((2, 4, 1), (6, 8, 1), (16, 1, 8)))
+    samples = measure(bench, *bench.pick((2, (4, 4), 1), (6, (8, 12), 1), (16, (1, 1), 8)))
     rows = [[MODES[mode][0], subject.name,
              *(f'{value:.{digits}f}' for value, digits in
                zip(medians(samples, (subject, mode)), (2, 3)))]

@@ -10,9 +10,9 @@ import links
 AGAIN = 'stock again'
 SYSTEM = 'system'
 SCALED = 'scaled'
-# Rounds beyond the least number, to decide a goal, begin only until then: a quarter of
-# what all of it may take.
-MORE_ROUNDS_S = 360
+# Rounds beyond the least number, to decide a goal, begin only until then: two fifths
+# of what all of it may take.
+MORE_ROUNDS_S = 720
 # A sampled clock has taken its first hundred samples by then, in the lab as well.
 LEARNED_S = 112
 
