@@ -7,7 +7,7 @@ from plan import SCALED, SYSTEM
 from common import NONE
 from results import Goal, Result, Table, worst
 from slices import NAMES, Config, measure, ratio
-from stats import bootstrap
+from stats import SAME_ROWS, bootstrap
 
 # About 50 ms a slice on a current machine: long beside the 0.1 ms that it may
 # take to stamp a letter, short beside a second, so that a run has several.
@@ -58,7 +58,8 @@ class Rounds:
         """Two that must not be told apart, by no read in any config."""
         cases = [(kind, config) for kind in kinds for config in self.configs]
         return worst([Goal(
-            text, self.interval(config, kind, [one], [other], of=len(cases)),
+            text, self.interval(config, kind, [one], [other],
+                                of=len(cases) * SAME_ROWS),
             1, digits=3, unit=' x', same=True, worst=f'{NAMES[kind]}, -rtc '
             f'clock={config.rtc}, {config.cpus} vCPU') for kind, config in cases])
 

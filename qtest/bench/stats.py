@@ -12,6 +12,9 @@ from bisect import bisect_left, bisect_right
 from collections import namedtuple
 
 CONFIDENCE = 0.95
+# Rows of the whole benchmark in which two must not be told apart. One of them would be
+# in every third run, if each held in 95 of 100: they hold together in as many.
+SAME_ROWS = 7
 # That of the normal distribution
 NORMAL = 1.96
 RESAMPLES = 1000

@@ -25,8 +25,6 @@ AGAIN = '(none) again'
 COUNTS_IN_LAB = (4,)
 # Of what as many VMs without -clock cost
 GOAL = 1.02
-TICKS = 'every 4 s a tick is waited for, one reading after the other'
-CAUSES = {('rtc', 'cpu_ms'): TICKS, ('rtc', 'wakeups'): TICKS}
 # Above a VM without -clock: rtc waits for an edge of a second
 START_GOALS_MS = {'rtc': 1100}
 START_GOAL_MS = 50
@@ -163,8 +161,7 @@ def goals(bench, found, starts, most):
     result = [worst([Goal(
         f'{most} VMs: {what.split(",")[0]}, of that without -clock',
         ratio(found[name, most], key, len(names)), GOAL, unit=' x', digits=3,
-        worst=f'-clock {name}', of_stock=bench.nested,
-        cause=CAUSES.get((name, key), ''))
+        worst=f'-clock {name}', of_stock=bench.nested)
         for name in names])
         for key, (what, _) in WHAT.items() if names]
     value, low, high = ratio(found[AGAIN, most], 'cpu_ms')
