@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from functools import lru_cache
 from itertools import chain
 
-from common import ALL_PROCESSORS, NONE, fail, machine_args
+from common import ALL_PROCESSORS, NONE, fail, machine_args, progress
 from lib.emulator import Emulator
 from page import COLOURS, OTHER, intervals
 from plan import SYSTEM
@@ -110,16 +110,20 @@ def play_round(bench, hz, plan, seed):
              for number, device in enumerate(DEVICES)}
     # One on each processor, or more where periods have room for them
     size = min(len(DEVICES), len(processors)) * max(1, int(1 / hz / ALONE_S))
+    options = {'count': plan.count, 'turns': plan.turns}
     with ThreadPoolExecutor(len(cases)) as pool, ExitStack() as stack:
-        starts = [pool.submit(Player, bench, bench.linked(subject, seed),
-                              {device: hz, 'count': plan.count,
-                               'turns': plan.turns}, place[device])
-                  for device, subject, _ in cases]
-        players = dict(zip(cases, all_results(starts)))
-        for player in players.values():
+        def start(case):
+            device, subject, _ = case
+            player = Player(bench, bench.linked(subject, seed),
+                            {device: hz, **options}, place[device])
             stack.callback(player.vm.close)
-        all_results([pool.submit(player.hear, 'ready')
-                     for player in players.values()])
+            player.hear('ready')
+            return player
+
+        # Of those that all start at once, in the lab, some are silent for minutes.
+        with ThreadPoolExecutor(len(DEVICES)) as some:
+            players = dict(zip(cases, some.map(start, cases)))
+        progress(f'periodic: {len(players)} guests')
         runs = {case[:2]: [[] for _ in range(plan.copies)] for case in cases}
         for number in range(plan.turns):
             first = (seed + number) * len(DEVICES) % len(cases)
