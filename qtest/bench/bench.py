@@ -31,6 +31,7 @@ import argparse
 import importlib
 import os
 import platform
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -180,6 +181,8 @@ def measure(args, bench):
 
 def main():
     args = parse_args()
+    # The way out on SIGTERM is that of Ctrl-C: no emulator stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     check_files(args)
     args.asked = args.sources
     args.sources, args.in_lab = choose_sources(args)
