@@ -78,12 +78,11 @@ static int64_t now_raw(void)
     return host_clock_os_now_ns(HOST_CLOCK_OS_MONOTONIC_RAW);
 }
 
-/* RAW stands still then, the device may go on.  Each suspend counts once. */
+/* While the host is suspended RAW stands still, and the device may go on. */
 static bool was_suspended(HostClockSampled *s, int64_t step_ns)
 {
     int64_t suspended_ns = host_clock_os_suspended_ns() - s->suspended_ns;
 
-    s->suspended_ns += suspended_ns;
     return step_ns > 0 && suspended_ns > HOST_CLOCK_SUSPEND_MIN_NS &&
            ABS(step_ns - suspended_ns) <= SUSPEND_SLACK_NS + suspended_ns / 100;
 }
@@ -96,7 +95,7 @@ static void sampled_stepped(HostClockSampled *s, int64_t step_ns)
     s->ambiguous = 0;
     s->edge_ns = 0;
     /* While it is opened nobody reads it: it steps to where it should be. */
-    if (was_suspended(s, step_ns) || !s->is_acquired) {
+    if (!s->is_acquired || was_suspended(s, step_ns)) {
         host_clock_sampler_apply_step(&s->sampler, step_ns);
         host_clock_mono_jumped(hc);
         return;
@@ -137,7 +136,6 @@ static void sampled_consistent(HostClockSampled *s, int64_t next_edge_ns)
         s->edge_ns = next_edge_ns;
         s->edge_ns += k->tick_ns ? next_interval_ns(s) - k->tick_ns : 0;
     }
-    s->suspended_ns = host_clock_os_suspended_ns();
     if (s->is_acquired) {
         host_clock_report_ok(HOST_CLOCK(s));
     }
@@ -154,11 +152,13 @@ static void sampled_add(HostClockSampled *s, const HostClockSample *sample,
         break;
     case HOST_CLOCK_SAMPLE_AMBIGUOUS:
         s->ambiguous++;
-        break;
+        return;
     case HOST_CLOCK_SAMPLE_STEPPED:
         sampled_stepped(s, step_ns);
         break;
     }
+    /* A suspend is in one step: the next may come before another sample. */
+    s->suspended_ns = host_clock_os_suspended_ns();
 }
 
 /* Taking samples */
