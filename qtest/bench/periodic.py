@@ -15,7 +15,6 @@ from collections import namedtuple
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import lru_cache
-from itertools import chain
 
 from common import ALL_PROCESSORS, NONE, fail, machine_args, progress
 from lib.emulator import Emulator
@@ -147,10 +146,10 @@ class Figures:
 
     def add(self, runs):
         """What play_round() found. In the lab are no links: there a guest is a round."""
-        rounds = [[guest] for guest in zip(*runs.values())] if self.bench.nested else [
-            zip(*runs.values())]
-        self.rounds += [{case: join(chain(*turns)) for case, turns in
-                         zip(runs, zip(*guests))} for guests in rounds]
+        copies = range(len(next(iter(runs.values()))))
+        for some in [[copy] for copy in copies] if self.bench.nested else [copies]:
+            self.rounds.append({case: join([run for copy in some for run in guests[copy]])
+                                for case, guests in runs.items()})
 
     @lru_cache(maxsize=None)
     def drawn(self, device, subjects, bases, percent, _rounds):
@@ -162,7 +161,7 @@ class Figures:
     def ratio(self, device, subjects, percent, bases=None, of=1):
         """By default of stock in both of its links"""
         return self.drawn(
-            device, tuple(subjects), tuple(bases or (self.bench.stock, self.bench.again)),
+            device, tuple(subjects), tuple(bases or self.bench.stocks),
             percent, len(self.rounds)).interval(of)
 
     def late(self, device, subject):
@@ -180,7 +179,7 @@ class Figures:
 
     def more_doubled(self, device):
         """Than stock has in both of its links"""
-        stock = self.doubled(device, [self.bench.stock, self.bench.again])
+        stock = self.doubled(device, self.bench.stocks)
         return max(self.doubled(device, self.bench.ours) - stock, 0)
 
     def goal(self, device, percent, of):
@@ -199,7 +198,7 @@ class Figures:
     def rows(self, device):
         for subject in [self.bench.stock, *self.bench.compared]:
             late = self.late(device, subject)
-            of = [self.bench.stock] if subject is self.bench.again else None
+            of = self.bench.bases(subject)
             ratios = [self.ratio(device, [subject], percent, of) for percent in PERCENTS]
             yield [DEVICES[device], str(self.hz), subject.name, str(len(late)),
                    *(f'{percentile(late, percent):.1f}' for percent in PERCENTS),
@@ -285,7 +284,8 @@ def run(bench):
         plots=[intervals(
             'p99 of lateness', 'ours / stock',
             [(f'{DEVICES[device]}, {figures.hz} Hz', subject.name,
-              figures.ratio(device, [subject], 99)) for device in DEVICES
+              figures.ratio(device, [subject], 99, bench.bases(subject)))
+             for device in DEVICES
              for figures in found for subject in bench.compared],
             [PERCENTS[99]]),
             *(figures.plot(device) for device in DEVICES for figures in found

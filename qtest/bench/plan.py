@@ -29,6 +29,7 @@ class Bench:
         self.qemu, self.accel = args.qemu, args.accel
         self.stock = Subject(STOCK, args.stock, None)
         self.again = Subject(AGAIN, args.stock, None)
+        self.stocks = [self.stock, self.again]
         self.compare([Subject(name, args.qemu, None if name == NONE else name)
                       for name in args.sources])
         # Guests of 'idle' and 'vms' that are there already, in the lab
@@ -51,6 +52,10 @@ class Bench:
         other = copy.copy(self)
         other.compare([s for s in self.ours if s.name != name])
         return other
+
+    def bases(self, subject):
+        """What it is compared with: stock in both of its links"""
+        return [self.stock] if subject is self.again else self.stocks
 
     def wait_learned(self):
         """Until the clocks of guests that were there before know their rate"""

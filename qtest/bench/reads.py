@@ -31,12 +31,8 @@ class Rounds:
 
     def interval(self, config, kind, subjects, bases=None, of=1):
         """By default of stock in both of its links"""
-        bases = bases or [self.bench.stock, self.bench.again]
-        return bootstrap([ratio(figures, subjects, bases, kind)
+        return bootstrap([ratio(figures, subjects, bases or self.bench.stocks, kind)
                           for figures in self.rounds[config]], of=of)
-
-    def bases(self, subject):
-        return [self.bench.stock] if subject is self.bench.again else None
 
     def goals(self, kind, configs, text, limit, other=''):
         """Under every clock, and in each of these configs."""
@@ -88,7 +84,7 @@ class Rounds:
                          for which in ('cpu', 'wall')), '', '']
                 if subject is not self.bench.stock:
                     value, low, high = self.interval(config, kind, [subject],
-                                                     self.bases(subject))
+                                                     self.bench.bases(subject))
                     row[-2:] = [f'{value:.3f}', f'{low:.3f} to {high:.3f}']
                 yield row
 
@@ -104,7 +100,7 @@ class Rounds:
     def plot(self, title, kinds, limits):
         return intervals(title, 'ours / stock', [
             (f'{kind}, {config.cpus} vCPU, {config.rtc}', subject.name,
-             self.interval(config, kind, [subject], self.bases(subject)))
+             self.interval(config, kind, [subject], self.bench.bases(subject)))
             for kind in kinds for config in self.configs
             for subject in self.bench.compared], limits)
 

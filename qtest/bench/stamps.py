@@ -144,6 +144,5 @@ def judge(who, lines):
 
 def join(runs):
     """One Run of several"""
-    runs = list(runs)
     return Run(sorted(us for run in runs for us in run.lateness_us),
                *(sum(column) for column in list(zip(*runs))[1:]))
