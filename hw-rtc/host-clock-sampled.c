@@ -246,9 +246,9 @@ static int64_t wait_ns(HostClockSampled *s)
     if (!k->tick_ns || !s->good) {
         return next_interval_ns(s);
     }
-    /* As late as it ever is, it is there before; if idle, it wakes up once. */
+    /* Late as it may be, it is there before, and comes nearer by halves. */
     return left_ns - MIN(2 * s->late_ns + MARGIN_NS,
-                         left_ns > IDLE_NS / 2 ? NEAR_NS / 2 : left_ns);
+                         left_ns > IDLE_NS / 2 ? NEAR_NS / 2 : left_ns / 2);
 }
 
 static void wait_for(HostClockSampled *s, int64_t ns)
