@@ -57,6 +57,13 @@ void irq_ignore(void);
 void ap_main(void);
 extern const uint8_t ap_start[], ap_end[];
 
+static inline void cpu_id(void)
+{
+    uint32_t a = 0, b, c = 0, d;
+
+    __asm__ volatile("cpuid" : "+a" (a), "=b" (b), "+c" (c), "=d" (d));
+}
+
 static inline void cpu_relax(void)
 {
     __asm__ volatile("pause" : : : "memory");

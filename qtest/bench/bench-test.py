@@ -175,6 +175,9 @@ def test_burst(_quick):
     # Later by more than a period from one to the next, as the first was late, too.
     early = stamps.assign([1132, 1247, 1250, *range(1360, 3000, 100)], 1000, 100)
     check((early.lateness_us[-2:], early.doubled) == ([132, 147], 0), early)
+    # Two are late by more than a period, the second by more than the first.
+    some = late([5, 112, 118, 20, 5, 5])
+    check(some == ([5, 5, 5, 20, 112, 118], 0, 0), some)
     # As one is soon after its deadline, it was late, and so may those after it be.
     some = late([60, 60, None, 40, [65, 70], 60, 60, 60])
     check(some == ([60] * 5 + [70, 140, 165], 0, 0), some)
@@ -205,7 +208,7 @@ def test_soon_after_late(_quick):
     # Most are late by 30, and one after a late one by 5: it is not a second one.
     late_by = [30 + n * 7 % 20 if n % 50 != 21 else 5 for n in range(500)]
     late_by[20::50] = [80] * 10
-    times = [1000 + n * 100 + some for n, some in enumerate(late_by)]
+    times = [n * 100 + some for n, some in enumerate(late_by)]
     run = stamps.judge_rtc(times, 100)
     check((run.lost, run.doubled) == (0, 0), run[1:])
     # Second ones are found whatever the phase.

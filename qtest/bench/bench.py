@@ -120,7 +120,14 @@ def processor():
     return platform.machine()
 
 
-def facts(args, began):
+def processor_time():
+    """What other machines of the same host have taken, and all, in one unit"""
+    times = list(map(int, Path('/proc/stat').read_text().split()[1:9]))
+    return times[-1], sum(times)
+
+
+def facts(args, began, time_began):
+    stolen, passed = (now - then for now, then in zip(processor_time(), time_began))
     return [
         ('when', time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(began)) +
          f', {time.time() - began:.0f} s'),
@@ -129,6 +136,8 @@ def facts(args, began):
                  f'{platform.release()}'),
         ('load', 'average of the last minute, at the end: '
                  f'{os.getloadavg()[0]:.1f}, the benchmark included'),
+        ('stolen', f'{100 * stolen / max(passed, 1):.1f} % of the time, by other '
+                   'machines of the same host'),
         ('sources', ', '.join(args.sources) or 'none'),
         ('in the lab', ', '.join(args.in_lab) or 'none'),
     ]
@@ -191,10 +200,10 @@ def main():
         say_packed(measure_nested(args.parts, bench))
         return 0
     args.report.mkdir(parents=True, exist_ok=True)
-    began = time.time()
+    began, time_began = time.time(), processor_time()
     results = measure(args, bench)
     path = args.report / 'bench.html'
-    about = facts(args, began)
+    about = facts(args, began, time_began)
     page.write(path, results, about)
     goals = [goal for result in results for goal in result.goals]
     (args.report / 'goals.inc').write_text(goals_rst(goals, about),

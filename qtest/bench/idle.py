@@ -152,7 +152,7 @@ def goals(bench, samples):
 
 
 def run(bench):
-    samples = measure(bench, *bench.pick((2, (4, 4), 1), (6, (8, 12), 1), (16, (1, 1), 8)))
+    samples = measure(bench, *bench.pick((2, (4, 4), 1), (6, (8, 12), 1), (16, (1, 1), 6)))
     rows = [[MODES[mode][0], subject.name,
              *(f'{value:.{digits}f}' for value, digits in
                zip(medians(samples, (subject, mode)), (2, 3)))]

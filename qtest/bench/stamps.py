@@ -13,7 +13,6 @@ are served twice and, of those phases, lateness is the least on average.
 """
 import math
 from collections import namedtuple
-from itertools import accumulate
 
 from common import fail
 
@@ -59,13 +58,16 @@ def judge_rtc(times, period):
 
 def burst(slots, times, period, first, is_usual):
     """Where the interrupts begin that were served soon after each other, or sooner
-    after a deadline than usual, or after one that was, up to the last one; None
-    unless the deadline before them is free. The deadline of slot first is the first one."""
-    at = len(slots) - 1
+    after a deadline than usual, or after one that was, but for one of them, up to the
+    last one; None unless the deadline before them is free. The deadline of slot first
+    is the first one."""
+    at, was_usual = len(slots) - 1, False
     while at > 0 and slots[at - 1] == slots[at] - 1:
         if times[at] - times[at - 1] >= period and all(
                 map(is_usual, times[at - 1:at + 1])):
-            return None
+            if was_usual:
+                return None
+            was_usual = True
         at -= 1
     return at if at or slots[0] > first else None
 
@@ -117,9 +119,9 @@ def ns_per_tsc(who, pairs):
     return ns / (tsc1 - tsc0)
 
 
-def judge(who, lines):
-    """The Run, lateness in us, that a guest's (time of arrival, line) tell"""
-    period, due, pairs, stamps = 0, None, [], []
+def judge(who, lines, stamps):
+    """The Run, lateness in us, that a guest's (time of arrival, line) and TSCs tell"""
+    period, due, pairs = 0, None, []
     for arrival, text in lines:
         word, *numbers = text.split()
         numbers = [int(number, 16) for number in numbers]
@@ -127,12 +129,10 @@ def judge(who, lines):
             period, = numbers
         elif word == 'due':
             due, = numbers
-        elif word == 'pair':
-            pairs.append((arrival, *numbers))
         else:
-            stamps += [int(word, 16), *numbers]
-    scale = ns_per_tsc(who, pairs)
-    times = [stamp * scale for stamp in accumulate(stamps)]
+            pairs.append((arrival, *numbers))
+    scale, first = ns_per_tsc(who, pairs), pairs[0][2]
+    times = [(stamp - first) * scale for stamp in stamps]
     if due is None:
         period *= 1e9 / RTC_HZ
         run = judge_rtc(times, period)

@@ -197,7 +197,7 @@ def cost_rows(found):
 def run(bench):
     counts = bench.pick((4,), (1, 8, 32, 64), COUNTS_IN_LAB)
     found = measure(bench, counts, *bench.pick((1.4, 5.6), (2, 12), (2, 10)))
-    starts = measure_starts(bench, bench.pick(6, 12))
+    starts = measure_starts(bench, bench.pick(6, 12, 20))
     most = counts[-1]
     return Result(
         'vms', f'{most} VMs on one clock, and fewer',
