@@ -246,9 +246,12 @@ def test_percentile(_quick):
             lists, stats.pooled_candidates(lists, percent), percent)
         want = stats.percentile(sorted(sum(lists, [])), percent)
         check(got == want, f'p{percent}: {got}, not {want}')
-    drawn = stats.draw_percentile_ratio(
-        [(some, [1.5 * value for value in some]) for some in lists], 99)
+    pairs = [(some, [1.5 * value for value in some]) for some in lists]
+    drawn = stats.draw_percentile_ratio(pairs, 99, paired=True)
     check(abs(drawn.value - 1.5) < 1e-9 and drawn.figures[-1] < 1.5001, drawn.value)
+    # Guests that are no pairs differ.
+    drawn = stats.draw_percentile_ratio(pairs, 99, paired=False)
+    check(drawn.figures[0] < 1.45 and drawn.figures[-1] > 1.55, drawn.figures)
 
 
 def goal(low, high, limit=1.0, **more):

@@ -154,7 +154,8 @@ class Figures:
         self.bench, self.hz, self.rounds = bench, hz, []
 
     def add(self, runs):
-        """What play_round() found. In the lab are no links: there a guest is a round."""
+        """What play_round() found. In the lab are no links: there a guest is a round,
+        and has nothing to do with one of another clock."""
         copies = range(len(next(iter(runs.values()))))
         for some in [[copy] for copy in copies] if self.bench.nested else [copies]:
             self.rounds.append({case: join([run for copy in some for run in guests[copy]])
@@ -165,7 +166,8 @@ class Figures:
         """Of these subjects together"""
         return draw_percentile_ratio([
             [sorted(us for each in some for us in runs[device, each].lateness_us)
-             for some in (bases, subjects)] for runs in self.rounds], percent)
+             for some in (bases, subjects)] for runs in self.rounds], percent,
+            paired=not self.bench.nested)
 
     def ratio(self, device, subjects, percent, bases=None, of=1):
         """By default of stock in both of its links"""
@@ -270,8 +272,10 @@ def run(bench):
     found = []
     for hz, plan in plans.items():
         found.append(figures := Figures(bench, hz))
-        rounds = bench.pick(4, 8, 1)
-        for number in bench.rounds(f'periodic, {hz} Hz', rounds, rounds, list):
+        rounds = bench.pick((4, 4), (8, 12), (1, 1))
+        for number in bench.rounds(f'periodic, {hz} Hz', *rounds, lambda: [
+                figures.goal(device, percent, len(plans))
+                for device in DEVICES for percent in PERCENTS if PERCENTS[percent]]):
             figures.add(play_round(bench, hz, plan, number))
     return Result(
         'periodic', 'lateness of periodic interrupts',

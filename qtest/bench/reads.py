@@ -122,7 +122,7 @@ LINKS = ('Each round takes another link of stock and of ours, with their object 
 
 
 def run(bench):
-    slices = bench.pick(3, 5)
+    slices = bench.pick(3, 4)
     rounds = Rounds(bench, [Config(rtc, 1, tuple(READS.items()), slices)
                             for rtc in bench.pick(['host'], ['host', 'vm'])])
 

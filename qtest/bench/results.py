@@ -12,6 +12,7 @@ from stats import Interval, verdict
 RESULT = '@ result '
 WIDTH = 900
 # An interval that contains the limit, and nothing further from it, is at it.
+NOT_DECIDED = 'not decided'
 NEAR = 0.1
 GOAL_COLUMNS = ['goal', 'limit', 'figure', '95 % interval', 'is', 'the worst']
 
@@ -69,12 +70,12 @@ class Goal:
             return 'as stock'
         if max(high - self.limit, self.limit - low) <= NEAR * self.limit:
             return 'at its limit'
-        return f'see {self.other}' if self.other else 'not decided'
+        return f'see {self.other}' if self.other else NOT_DECIDED
 
     @property
     def open(self):
         """More rounds are to decide it."""
-        return self.met is None and not self.other
+        return self.met is None and self.undecided == NOT_DECIDED
 
     @property
     def verdict(self):

@@ -64,33 +64,38 @@ def widening(runs):
     return math.sqrt(runs / free) * student / z
 
 
-def draw(runs, figure):
-    """A figure of runs, whose order does not matter to it: four can be drawn in 35
-    ways only."""
+def draw(figure, *sides):
+    """A figure of sides, lists of runs that have nothing to do with each other. The
+    order of runs does not matter to it: four can be drawn in 35 ways only."""
     rng = random.Random(SEED)
-    drawn = [tuple(sorted(rng.choices(range(len(runs)), k=len(runs))))
-             for _ in range(RESAMPLES)]
-    figures = {which: figure([runs[n] for n in which]) for which in set(drawn)}
-    return Drawn(figure(runs), sorted(figures[which] for which in drawn), len(runs))
+    drawn = [tuple(tuple(sorted(rng.choices(range(len(runs)), k=len(runs))))
+                   for runs in sides) for _ in range(RESAMPLES)]
+    figures = {each: figure(*([runs[n] for n in some]
+                              for runs, some in zip(sides, each)))
+               for each in set(drawn)}
+    return Drawn(figure(*sides), sorted(figures[each] for each in drawn),
+                 len(sides[0]))
 
 
 def bootstrap(runs, of=1):
     """The Interval of the median over runs"""
-    return draw(runs, statistics.median).interval(of)
+    return draw(statistics.median, runs).interval(of)
 
 
-def draw_percentile_ratio(pairs, percent):
+def draw_percentile_ratio(pairs, percent, paired):
     """How a percentile of the second of each pair compares with that of the
-    first: sorted lists of values, pooled over the pairs."""
-    candidates = [pooled_candidates([pair[which] for pair in pairs], percent)
-                  for which in (0, 1)]
+    first: sorted lists of values, pooled over the pairs, which are drawn as such
+    or not."""
+    sides = list(zip(*pairs))
+    candidates = [pooled_candidates(side, percent) for side in sides]
 
-    def ratio(drawn):
-        first, second = (
-            pooled_percentile([pair[which] for pair in drawn],
-                              candidates[which], percent) for which in (0, 1))
+    def ratio(*drawn):
+        first, second = (pooled_percentile(side, values, percent)
+                         for side, values in zip(drawn, candidates))
         return second / first
-    return draw(pairs, ratio)
+    if paired:
+        return draw(lambda drawn: ratio(*zip(*drawn)), pairs)
+    return draw(ratio, *sides)
 
 
 def pooled_candidates(lists, percent):
