@@ -34,7 +34,6 @@ import platform
 import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -72,6 +71,7 @@ def parse_args():
     add('--qemu', type=Path, default=OURS)
     add('--stock', type=Path, default=STOCK)
     add('--nested', action='store_true', help=argparse.SUPPRESS)
+    add('--kvm-lab', action='store_true', help=argparse.SUPPRESS)
     add('--accel', default='tcg', help=argparse.SUPPRESS)
     add('--report', type=Path, metavar='DIR', default=BUILD / 'report')
     args = parser.parse_args()
@@ -184,15 +184,15 @@ def measure(args, bench):
                 results.append(keep(run_part(name, some), args.report))
     # Not there in the lab itself
     nested = importlib.import_module('nested')
-    if args.in_lab:
-        for result in nested.run(bench, args.in_lab, parts):
-            results.append(keep(result, args.report))
-    with ThreadPoolExecutor() as pool:
-        counted = [pool.submit(run_part, name, bench) for name in beside_kvm]
-        if under_kvm:
-            for result in nested.run_kvm(bench, under_kvm):
+    with nested.Beside(bench, under_kvm) as kvm:
+        if args.in_lab:
+            for result in nested.run(bench, args.in_lab, parts, kvm.begin):
                 results.append(keep(result, args.report))
-        results += [keep(future.result(), args.report) for future in counted]
+        kvm.begin()
+        for name in beside_kvm:
+            results.append(keep(run_part(name, bench), args.report))
+        for result in kvm.end():
+            results.append(keep(result, args.report))
     return results
 
 
@@ -206,6 +206,9 @@ def main():
     bench = Bench(args)
     if args.nested:
         say_packed(measure_nested(args.parts, bench))
+        return 0
+    if args.kvm_lab:
+        say_packed(importlib.import_module('nested').run_kvm(bench, args.parts))
         return 0
     args.report.mkdir(parents=True, exist_ok=True)
     began, time_began = time.time(), processor_time()

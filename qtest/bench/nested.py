@@ -6,8 +6,10 @@ stock QEMU, Python and the benchmark besides, and runs the parts that need an
 emulator on such a source. What it measures is emulated twice over: figures are
 for comparing with each other, not with those of the host.
 """
+import re
 import shlex
 import subprocess
+import sys
 import time
 
 from common import BenchError, fail, progress
@@ -48,10 +50,11 @@ def job(bench, names, parts, *more):
             f'{shlex.join(map(str, words))} 2>&1\n')
 
 
-def fetch(lines):
-    """The results, among the lines of the lab."""
+def fetch(lines, heard=lambda line: None):
+    """The results, among the lines of the lab, each of which is heard()."""
     packed, others = [], []
     for line in lines:
+        heard(line)
         if line.startswith(RESULT):
             packed.append(line[len(RESULT):])
         elif line.strip():
@@ -71,8 +74,13 @@ def label(result, what):
         goal.text = f'nested: {goal.text}'
 
 
-def run(bench, names, parts):
-    """[Result] of these sources, beside stock and ours without -clock."""
+def run(bench, names, parts, calm=lambda: None):
+    """[Result] of these sources, beside stock and ours without -clock. calm() is called
+    when the lab has no more to do than to let guests sleep."""
+    def heard(line):
+        if re.fullmatch(rf'{PARTS[0]}: \d+ s', line):
+            calm()
+
     parts = [part for part in PARTS if part in parts]
     if not parts:
         return []
@@ -87,7 +95,7 @@ def run(bench, names, parts):
             image.add_igb(kernel_folder())
             with Lab(image, 'load_igb\n' + job(bench, names, parts),
                      extra=['-device', 'igb']) as lab:
-                results = fetch(lab.lines(began + BOUND_S, SILENCE_S))
+                results = fetch(lab.lines(began + BOUND_S, SILENCE_S), heard)
     except (LabError, ImageError, subprocess.CalledProcessError,
             GetKernelError) as error:
         fail(f'the lab: {error}')
@@ -95,6 +103,37 @@ def run(bench, names, parts):
         label(result, ', '.join(names))
     progress(f'{", ".join(names)} in the lab: {time.monotonic() - began:.0f} s')
     return results
+
+
+class Beside:
+    """The parts under KVM, if any, by a process of its own beside other parts"""
+
+    def __init__(self, bench, parts):
+        self.bench, self.parts, self.process = bench, parts, None
+
+    def begin(self):
+        if self.process or not self.parts:
+            return
+        names = [subject.name for subject in self.bench.few if subject.clock]
+        self.process = subprocess.Popen(
+            [sys.executable, '-B', ROOT / 'qtest/bench/bench.py', '--kvm-lab',
+             '--qemu', self.bench.qemu, '--stock', self.bench.stock.qemu,
+             '--sources', ','.join(['none', *names]), *self.parts],
+            stdout=subprocess.PIPE, text=True)
+
+    def end(self):
+        """[Result]"""
+        return fetch(line.rstrip('\n') for line in self.process.stdout) \
+            if self.process else []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+            self.process.stdout.close()
 
 
 def run_kvm(bench, parts):

@@ -88,11 +88,16 @@ def draw_percentile_ratio(pairs, percent, paired):
     or not."""
     sides = list(zip(*pairs))
     candidates = [pooled_candidates(side, percent) for side in sides]
+    known = {}
 
-    def ratio(*drawn):
-        first, second = (pooled_percentile(side, values, percent)
-                         for side, values in zip(drawn, candidates))
-        return second / first
+    def pooled(which, drawn):
+        key = which, tuple(map(id, drawn))
+        if key not in known:
+            known[key] = pooled_percentile(drawn, candidates[which], percent)
+        return known[key]
+
+    def ratio(first, second):
+        return pooled(1, second) / pooled(0, first)
     if paired:
         return draw(lambda drawn: ratio(*zip(*drawn)), pairs)
     return draw(ratio, *sides)

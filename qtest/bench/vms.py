@@ -8,11 +8,12 @@ over the same seconds; those of a clock join one after the other, so that a few 
 them are counted, too. One process costs more than another of the same kind for as
 long as it is there: so a VM counts once, and the interval is that of other VMs.
 """
+import os
 import statistics
 import time
 from collections import namedtuple
 
-from common import NONE, fail, machine_args, progress, pss_kib, wakeups
+from common import ALL_PROCESSORS, NONE, fail, machine_args, progress, pss_kib, wakeups
 from lib.emulator import Emulator, cpu_ns
 from page import intervals
 from results import Goal, Result, Table, worst
@@ -57,9 +58,17 @@ class Herd:
             serial=True)
 
     def grow(self, count):
-        """To so many, all of which run"""
-        new = [self.start() for _ in range(count - len(self.vms))]
-        self.vms += new
+        """To so many, all of which run. They are spread over the processors, of which
+        one may be slower than another."""
+        had, processors = len(self.vms), sorted(ALL_PROCESSORS)
+        try:
+            for number in range(had, count):
+                # Of this thread, and so of what it starts
+                os.sched_setaffinity(0, [processors[number % len(processors)]])
+                self.vms.append(self.start())
+        finally:
+            os.sched_setaffinity(0, ALL_PROCESSORS)
+        new = self.vms[had:]
         for vm in new:
             if not vm.process.stdout.read(1):
                 fail(f'{self.subject.name}, {count} VMs: {vm.stderr()}')
