@@ -246,7 +246,7 @@ static int64_t wait_ns(HostClockSampled *s)
     if (!k->tick_ns || !s->good) {
         return next_interval_ns(s);
     }
-    /* Late as it may be, it is there before, and comes nearer by halves. */
+    /* However late, it is there before, and nears it; if idle, in one go. */
     return left_ns - MIN(2 * s->late_ns + MARGIN_NS,
                          left_ns > IDLE_NS / 2 ? NEAR_NS / 2 : left_ns / 2);
 }

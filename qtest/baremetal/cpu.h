@@ -51,18 +51,19 @@ static inline void take_irq(void)
     __asm__ volatile("sti; nop; cli" : : : "memory");
 }
 
-/* Between cpu.c and cpu.S */
-void load_segments(void);
-void irq_ignore(void);
-void ap_main(void);
-extern const uint8_t ap_start[], ap_end[];
-
+/* CPUID, for an instruction that is seen from outside */
 static inline void cpu_id(void)
 {
     uint32_t a = 0, b, c = 0, d;
 
     __asm__ volatile("cpuid" : "+a" (a), "=b" (b), "+c" (c), "=d" (d));
 }
+
+/* Between cpu.c and cpu.S */
+void load_segments(void);
+void irq_ignore(void);
+void ap_main(void);
+extern const uint8_t ap_start[], ap_end[];
 
 static inline void cpu_relax(void)
 {

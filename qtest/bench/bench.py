@@ -4,7 +4,7 @@
 
 Parts, all of them unless some are named:
   reads         date and HPET reads a second from guest code
-  vcpus         HPET reads by 1, 2, 4 and 8 vCPUs at once
+  vcpus         HPET reads by 2, 4 and 8 vCPUs at once
   instructions  host instructions a read, in the device's own code
   readings      one reading of each clock beside one clock_gettime()
   periodic      lateness of periodic interrupts; lost and doubled ones

@@ -152,6 +152,8 @@ def goals(bench, samples):
 
 
 def run(bench):
+    # In the lab a window is not as long as an idle clock's pause, 16 s: by luck two
+    # samples would be in it.
     samples = measure(bench, *bench.pick((2, (4, 4), 1), (6, (8, 12), 1), (15, (1, 1), 6)))
     rows = [[MODES[mode][0], subject.name,
              *(f'{value:.{digits}f}' for value, digits in

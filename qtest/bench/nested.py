@@ -39,11 +39,20 @@ def add_bench(image, bench):
     image.add_emulator(bench.stock.qemu.resolve().parent)
 
 
+def benchmark(bench, qemu, names, parts, *more):
+    """What comes after Python on its command line"""
+    return ['-B', ROOT / 'qtest/bench/bench.py',
+            '--qemu', qemu, '--stock', bench.stock.qemu.resolve(),
+            '--sources', ','.join(['none', *names]), *parts, *more]
+
+
+def few_names(bench):
+    return [subject.name for subject in bench.few if subject.clock]
+
+
 def job(bench, names, parts, *more):
-    words = [PYTHON, '-B', ROOT / 'qtest/bench/bench.py', '--nested',
-             '--qemu', LAB_EMULATOR, '--stock', bench.stock.qemu.resolve(),
-             '--sources', ','.join(['none', *names]), *parts, *more,
-             *(['--quick'] if bench.quick else [])]
+    words = [PYTHON, *benchmark(bench, LAB_EMULATOR, names, parts, '--nested', *more,
+                                *(['--quick'] if bench.quick else []))]
     # A huge page or two decide what four VMs seem to need.
     return ('echo never > /sys/kernel/mm/transparent_hugepage/enabled\n'
             f'export HOST_CLOCK_BUILD={shlex.quote(str(BUILD))}\n'
@@ -115,11 +124,10 @@ class Beside:
     def begin(self):
         if self.process or not self.parts:
             return
-        names = [subject.name for subject in self.bench.few if subject.clock]
         self.process = subprocess.Popen(
-            [sys.executable, '-B', ROOT / 'qtest/bench/bench.py', '--kvm-lab',
-             '--qemu', self.bench.qemu, '--stock', self.bench.stock.qemu,
-             '--sources', ','.join(['none', *names]), *self.parts],
+            [sys.executable, *benchmark(
+                self.bench, self.bench.qemu, few_names(self.bench), self.parts,
+                '--kvm-lab')],
             stdout=subprocess.PIPE, text=True)
 
     def end(self):
@@ -139,7 +147,6 @@ class Beside:
 
 def run_kvm(bench, parts):
     """[Result] of parts under KVM"""
-    names = [subject.name for subject in bench.few if subject.clock]
     try:
         with Image() as image:
             image.add_build()
@@ -147,7 +154,7 @@ def run_kvm(bench, parts):
             image.add_kvm(kernel_folder())
             image.add_kernel(kernel_folder())
             make_initramfs(image.place(LINUX_GUEST))
-            results = run_under_kvm(image, job(bench, names, parts, '--accel', 'kvm'))
+            results = run_under_kvm(image, job(bench, few_names(bench), parts, '--accel', 'kvm'))
     except (LabError, ImageError, subprocess.CalledProcessError,
             GetKernelError) as error:
         fail(f'the lab: {error}')

@@ -11,8 +11,8 @@ from stats import Interval, verdict
 # Results, packed, are text again on the lab's serial line; so much a line.
 RESULT = '@ result '
 WIDTH = 900
-# An interval that contains the limit, and nothing further from it, is at it.
 NOT_DECIDED = 'not decided'
+# An interval that contains the limit, and nothing further from it, is at it.
 NEAR = 0.1
 GOAL_COLUMNS = ['goal', 'limit', 'figure', '95 % interval', 'is', 'the worst']
 

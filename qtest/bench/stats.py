@@ -65,16 +65,11 @@ def widening(runs):
 
 
 def draw(figure, *sides):
-    """A figure of sides, lists of runs that have nothing to do with each other. The
-    order of runs does not matter to it: four can be drawn in 35 ways only."""
+    """A figure of sides, lists of runs that have nothing to do with each other"""
     rng = random.Random(SEED)
-    drawn = [tuple(tuple(sorted(rng.choices(range(len(runs)), k=len(runs))))
-                   for runs in sides) for _ in range(RESAMPLES)]
-    figures = {each: figure(*([runs[n] for n in some]
-                              for runs, some in zip(sides, each)))
-               for each in set(drawn)}
-    return Drawn(figure(*sides), sorted(figures[each] for each in drawn),
-                 len(sides[0]))
+    return Drawn(figure(*sides), sorted(
+        figure(*(rng.choices(runs, k=len(runs)) for runs in sides))
+        for _ in range(RESAMPLES)), len(sides[0]))
 
 
 def bootstrap(runs, of=1):
@@ -91,7 +86,8 @@ def draw_percentile_ratio(pairs, percent, paired):
     known = {}
 
     def pooled(which, drawn):
-        key = which, tuple(map(id, drawn))
+        # Four runs can be drawn in 35 ways only.
+        key = which, tuple(sorted(map(id, drawn)))
         if key not in known:
             known[key] = pooled_percentile(drawn, candidates[which], percent)
         return known[key]

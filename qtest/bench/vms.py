@@ -13,7 +13,8 @@ import statistics
 import time
 from collections import namedtuple
 
-from common import ALL_PROCESSORS, NONE, fail, machine_args, progress, pss_kib, wakeups
+from common import (
+    ALL_PROCESSORS, NONE, fail, machine_args, progress, pss_kib, use_processors, wakeups)
 from lib.emulator import Emulator, cpu_ns
 from page import intervals
 from results import Goal, Result, Table, worst
@@ -67,7 +68,7 @@ class Herd:
                 os.sched_setaffinity(0, [processors[number % len(processors)]])
                 self.vms.append(self.start())
         finally:
-            os.sched_setaffinity(0, ALL_PROCESSORS)
+            use_processors()
         new = self.vms[had:]
         for vm in new:
             if not vm.process.stdout.read(1):
