@@ -89,8 +89,9 @@ def test_both(quick):
         if part == 'vms':       # of a clock, and without
             wanted = {'(none) again', 'system', 'dynticks'}
         check(wanted <= names, f'{part}: {names}')
-    names = {row['clock'] for row in rows(folder, 'reads')}
-    check('stock again' in names, f'reads: {names}')
+    for part in ('reads', 'vcpus', 'periodic', 'idle', 'linux'):
+        names = {row['clock'] for row in rows(folder, part)}
+        check('stock again' in names, f'{part}: {names}')
 
 
 def test_ratio(quick):

@@ -4,7 +4,7 @@
 All emulators are there at once, and are looked at over the same seconds: they
 sleep, and do not get in each other's way. When in a second an update falls due is
 luck, and may cost a wake-up each time; so each round starts them anew, but
-for the lab, where that takes minutes.
+for the lab, where that takes minutes, and where stock is there once.
 """
 import statistics
 import time
@@ -15,7 +15,7 @@ from common import NONE, fail, machine_args, wakeups
 from lib.emulator import Emulator, cpu_ns
 from page import bars
 from results import Goal, Result, Table, worst
-from stats import bootstrap, draw
+from stats import SAME_ROWS, bootstrap, draw
 
 # What the guest has switched on
 MODES = {
@@ -32,7 +32,12 @@ WAKEUPS = 0.1
 RATIO = 1.1
 CPU_MS = 0.05
 
-Sample = namedtuple('Sample', 'wakeups cpu_ms')     # a second
+WHAT = {'wakeups': 'wake-ups', 'cpu_ms': 'CPU'}
+Sample = namedtuple('Sample', WHAT)     # a second
+
+
+def sleepers(bench):
+    return bench.subjects if bench.nested else bench.measured
 
 
 def start(bench, stack, subject, mode, number):
@@ -82,7 +87,7 @@ def measure(bench, seconds, rounds, windows):
     for number in bench.rounds('idle', *rounds, lambda: goals(bench, samples)):
         with ExitStack() as stack:
             vms = {key: bench.begun.get(key) or start(bench, stack, *key, number)
-                   for mode in MODES for key in [(s, mode) for s in bench.subjects]}
+                   for mode in MODES for key in [(s, mode) for s in sleepers(bench)]}
             wait_ready(vms)
             time.sleep(bench.pick(1, SETTLE_S, SETTLE_S))
             bench.wait_learned()
@@ -109,6 +114,17 @@ def of_stock_goal(text, samples, stock, key, clock, of):
     return Goal(text, bootstrap(
         [(getattr(a, key) - more) / getattr(b, key) for a, b in zip(samples, stock)],
         of), RATIO, unit=' x', of_stock=True, worst=f'-clock {clock}')
+
+
+def again_goal(pairs):
+    """That stock is not told apart from stock: {what: its [Sample]s, and again}"""
+    cases = [(what, key) for what in pairs for key in WHAT]
+    return worst([Goal(
+        'stock against stock: not told apart', draw(
+            lambda drawn: sum(getattr(again, key) for _, again in drawn)
+            / sum(getattr(stock, key) for stock, _ in drawn),
+            list(zip(*pairs[what]))).interval(len(cases) * SAME_ROWS),
+        1, unit=' x', same=True, worst=f'{what}, {WHAT[key]}') for what, key in cases])
 
 
 def mode_goals(bench, samples, mode):
@@ -148,6 +164,10 @@ def goals(bench, samples):
             'a clock without a timer: wake-ups a second above no -clock',
             differences(samples, (s, 'unused'), (none, 'unused')).interval(of),
             WAKEUPS, worst=f'-clock {s.name}') for s in clocks]))
+    if not bench.nested:        # a guest that never wakes up has no ratio
+        result.append(again_goal({
+            MODES[mode][0]: [samples[s, mode] for s in bench.stocks]
+            for mode in ('update', 'masked')}))
     return result
 
 
@@ -159,7 +179,7 @@ def run(bench):
              *(f'{value:.{digits}f}' for value, digits in
                zip(medians(samples, (subject, mode)), (2, 3)))]
             for subject, mode in samples]
-    names = [subject.name for subject in bench.subjects]
+    names = [subject.name for subject in sleepers(bench)]
     return Result(
         'idle', 'an idle guest',
         'The guest halts; what wakes the emulator up is its devices. Wake-ups '
@@ -171,7 +191,7 @@ def run(bench):
         plots=[bars('Wake-ups a second', 'wake-ups a second',
                     [what for what, _ in MODES.values()], names,
                     [[[s.wakeups + 0.01 for s in samples[subject, mode]]
-                      for mode in MODES] for subject in bench.subjects],
+                      for mode in MODES] for subject in sleepers(bench)],
                     log=True)],
         header=('guest', 'clock', 'window', 'wakeups_per_s', 'cpu_ms_per_s'),
         raw=[(mode, subject.name, number + 1, f'{s.wakeups:.3f}',

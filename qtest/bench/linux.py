@@ -4,7 +4,7 @@
 All guests are there at once, and are looked at over the same seconds. No boot ends
 with the same timers as another, so there are several guests of each, and what
 differs from one to the next is in the interval; but for the lab, which has no room
-for them. Under KVM it runs in the lab.
+for them, nor for stock twice. Under KVM it runs in the lab.
 """
 import statistics
 import tempfile
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from common import clock_args, fail, progress
-from idle import SETTLE_S, Sample, of_stock_goal, sample_windows
+from idle import SETTLE_S, WHAT, Sample, again_goal, of_stock_goal, sample_windows
 from lib import linux_guest
 from lib.emulator import Emulator, EmulatorError
 from lib.lab import LINUX_GUEST
@@ -26,6 +26,11 @@ MACHINES = [(board, hpet) for hpet in ('off', 'on') for board in ('pc', 'q35')]
 QUIET_S = 10
 # Guests of each subject on each machine
 COPIES = 3
+
+
+def compared(bench):
+    stock, *ours = bench.few
+    return [stock, *([] if bench.nested else [bench.again]), *ours]
 
 
 def start(bench, stack, subject, machine, initramfs):
@@ -51,8 +56,8 @@ def wait_idle(vm):
 def boot(bench, stack, machine, initramfs):
     """{(machine, subject, number): VM} of one machine, idle"""
     vms = {(machine, subject, number):
-           start(bench, stack, subject, machine, initramfs)
-           for subject in bench.few for number in range(bench.pick(1, COPIES))}
+           start(bench, stack, bench.linked(subject, number), machine, initramfs)
+           for subject in compared(bench) for number in range(bench.pick(1, COPIES))}
     try:
         for vm in vms.values():
             wait_idle(vm)
@@ -100,10 +105,14 @@ def goals(bench, samples):
         if bench.nested and machine[1] == 'off':
             continue
         stock = samples[machine, bench.stock]
-        for key, what in (('wakeups', 'wake-ups'), ('cpu_ms', 'CPU')):
+        for key, what in WHAT.items():
             yield worst([of_stock_goal(
                 f"{machine[0]}, hpet={machine[1]}: {what} a second, of stock's",
                 samples[machine, s], stock, key, s.name, len(ours)) for s in ours])
+    if not bench.nested:
+        yield again_goal({
+            f'{board}, hpet={hpet}': [samples[(board, hpet), s] for s in bench.stocks]
+            for board, hpet in dict.fromkeys(machine for machine, _ in samples)})
 
 
 def run(bench):
@@ -112,7 +121,7 @@ def run(bench):
     rows = [[machine[0], machine[1], subject.name,
              *(f'{value:.2f}' for value in medians(some))]
             for (machine, subject), some in samples.items()]
-    names = [subject.name for subject in bench.few]
+    names = [subject.name for subject in compared(bench)]
     machines = list(dict.fromkeys(machine for machine, _ in samples))
     return Result(
         'linux' if bench.accel == 'tcg' else f'linux-{bench.accel}',
@@ -125,7 +134,7 @@ def run(bench):
         plots=[bars('Wake-ups a second', 'wake-ups a second',
                     [' hpet='.join(machine) for machine in machines], names,
                     [[[s.wakeups + 0.01 for s in samples[machine, subject]]
-                      for machine in machines] for subject in bench.few],
+                      for machine in machines] for subject in compared(bench)],
                     log=True)],
         header=('machine', 'hpet', 'clock', 'guest', 'wakeups_per_s', 'cpu_ms_per_s'),
         raw=[(*machine, subject.name, number + 1, f'{s.wakeups:.3f}',

@@ -112,7 +112,7 @@ def play_round(bench, hz, plan, seed):
     """{(device, subject): [[Run of each turn] of each guest]}"""
     processors = sorted(ALL_PROCESSORS)
     cases = [(device, subject, copy) for copy in range(plan.copies)
-             for subject in [bench.stock, *bench.compared] for device in DEVICES]
+             for subject in bench.measured for device in DEVICES]
     place = {device: processors[(seed + number) % len(processors)]
              for number, device in enumerate(DEVICES)}
     # One on each processor, or more where periods have room for them
@@ -211,7 +211,7 @@ class Figures:
             worst=f'p99, {DEVICES[device]}, {self.hz} Hz') for device in DEVICES])
 
     def rows(self, device):
-        for subject in [self.bench.stock, *self.bench.compared]:
+        for subject in self.bench.measured:
             late = self.late(device, subject)
             of = self.bench.bases(subject)
             ratios = [self.ratio(device, [subject], percent, of) for percent in PERCENTS]

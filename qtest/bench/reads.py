@@ -84,7 +84,7 @@ class Rounds:
 
     def rows(self, kind):
         for _, config in self.cases([kind]):
-            for subject in [self.bench.stock, *self.bench.compared]:
+            for subject in self.bench.measured:
                 row = [NAMES[kind], config.rtc, str(config.cpus), subject.name,
                        *(f'{self.rate(config, kind, subject, which):.0f}'
                          for which in ('cpu', 'wall')), '', '']

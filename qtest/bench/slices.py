@@ -114,7 +114,7 @@ def measure(bench, config, number):
     with ExitStack() as stack:
         turns = {subject: stack.enter_context(
             Slices(bench, bench.linked(subject, number), config))
-            for subject in [bench.stock, *bench.compared]}
+            for subject in bench.measured}
         going = list(turns)
         going = going[number % len(going):] + going[:number % len(going)]
         while going:

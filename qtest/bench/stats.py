@@ -14,7 +14,7 @@ from collections import namedtuple
 CONFIDENCE = 0.95
 # Rows of the whole benchmark in which two must not be told apart. One of them would be
 # in every third run, if each held in 95 of 100: they hold together in as many.
-SAME_ROWS = 7
+SAME_ROWS = 9
 # That of the normal distribution
 NORMAL = 1.96
 RESAMPLES = 1000
