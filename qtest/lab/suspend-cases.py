@@ -173,11 +173,12 @@ class Machines:
 
     def __init__(self, tap, cases):
         self.tap, self.vms = tap, {}
+        # Said one by one, as it takes minutes: a lab that is silent is given up.
         for case in cases:
+            tap.say(f"{name(case)} starts")
             self.vms[case] = Timekeeper(
                 OURS, case.source, case.accel, case.clock,
                 "host" if case.accel == "kvm" else "qemu64")
-        # Said one by one, as it takes minutes: a lab that is silent is given up.
         for case, vm in self.vms.items():
             vm.next_lines(LINES)
             tap.say(f"{name(case)} runs")
