@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from common import NONE, fail, machine_args, wakeups
 from lib.emulator import Emulator, cpu_ns
 from page import bars
+from plan import STOCKS_ALIKE
 from results import Goal, Result, Table, worst
 from stats import SAME_ROWS, bootstrap, draw
 
@@ -34,10 +35,6 @@ CPU_MS = 0.05
 
 WHAT = {'wakeups': 'wake-ups', 'cpu_ms': 'CPU'}
 Sample = namedtuple('Sample', WHAT)     # a second
-
-
-def sleepers(bench):
-    return bench.subjects if bench.nested else bench.measured
 
 
 def start(bench, stack, subject, mode, number):
@@ -84,10 +81,11 @@ def begin(bench, stack):
 def measure(bench, seconds, rounds, windows):
     """{(subject, mode): [Sample of each window]}"""
     samples = {}
+    subjects = bench.asleep(bench.subjects)
     for number in bench.rounds('idle', *rounds, lambda: goals(bench, samples)):
         with ExitStack() as stack:
             vms = {key: bench.begun.get(key) or start(bench, stack, *key, number)
-                   for mode in MODES for key in [(s, mode) for s in sleepers(bench)]}
+                   for mode in MODES for key in [(s, mode) for s in subjects]}
             wait_ready(vms)
             time.sleep(bench.pick(1, SETTLE_S, SETTLE_S))
             bench.wait_learned()
@@ -112,7 +110,7 @@ def again_goal(bench, samples):
     """That stock is not told apart from stock, if it ever wakes up"""
     cases = [(mode, key) for mode in ('update', 'masked') for key in WHAT]
     return worst([Goal(
-        'stock against stock: not told apart', draw(
+        STOCKS_ALIKE, draw(
             lambda drawn: sum(getattr(again, key) for _, again in drawn)
             / sum(getattr(stock, key) for stock, _ in drawn),
             list(zip(*(samples[stock, mode] for stock in bench.stocks)))).interval(
@@ -154,7 +152,7 @@ def goals(bench, samples):
             'masked HPET comparators: wake-ups a second above none', differences(
                 samples, (s, 'masked'), (s, 'unused')).interval(of),
             WAKEUPS, worst=f'-clock {s.name}') for s in bench.ours]))
-    none = next((s for s in bench.ours if s.name == NONE), None)
+    none = bench.named.get(NONE)
     clocks = [s for s in bench.ours if s.clock and none]
     if clocks:
         result.append(worst([Goal(
@@ -174,7 +172,8 @@ def run(bench):
              *(f'{value:.{digits}f}' for value, digits in
                zip(medians(samples, (subject, mode)), (2, 3)))]
             for subject, mode in samples]
-    names = [subject.name for subject in sleepers(bench)]
+    subjects = bench.asleep(bench.subjects)
+    names = [subject.name for subject in subjects]
     return Result(
         'idle', 'an idle guest',
         'The guest halts; what wakes the emulator up is its devices. Wake-ups '
@@ -186,7 +185,7 @@ def run(bench):
         plots=[bars('Wake-ups a second', 'wake-ups a second',
                     [what for what, _ in MODES.values()], names,
                     [[[s.wakeups + 0.01 for s in samples[subject, mode]]
-                      for mode in MODES] for subject in sleepers(bench)],
+                      for mode in MODES] for subject in subjects],
                     log=True)],
         header=('guest', 'clock', 'window', 'wakeups_per_s', 'cpu_ms_per_s'),
         raw=[(mode, subject.name, number + 1, f'{s.wakeups:.3f}',

@@ -18,6 +18,7 @@ from lib import linux_guest
 from lib.emulator import Emulator, EmulatorError
 from lib.lab import LINUX_GUEST
 from page import bars
+from plan import STOCKS_ALIKE
 from results import Goal, Result, Table, worst
 from stats import SAME_ROWS, draw
 
@@ -27,11 +28,6 @@ MACHINES = [(board, hpet) for hpet in ('off', 'on') for board in ('pc', 'q35')]
 QUIET_S = 10
 # Guests of each subject on each machine
 COPIES = 4
-
-
-def compared(bench):
-    stock, *ours = bench.few
-    return [stock, *([] if bench.nested else [bench.again]), *ours]
 
 
 def start(bench, stack, subject, machine, initramfs):
@@ -58,7 +54,8 @@ def boot(bench, stack, machine, initramfs):
     """{(machine, subject, number): VM} of one machine, idle"""
     vms = {(machine, subject, number):
            start(bench, stack, bench.linked(subject, number), machine, initramfs)
-           for subject in compared(bench) for number in range(bench.pick(1, COPIES))}
+           for subject in bench.asleep(bench.few)
+           for number in range(bench.pick(1, COPIES))}
     try:
         for vm in vms.values():
             wait_idle(vm)
@@ -109,7 +106,7 @@ def ratio(samples, machine, key, some, others):
 
 def goals(bench, samples):
     ours = bench.few[1:]
-    stocks = [subject for subject in compared(bench) if subject not in ours]
+    stocks = [subject for subject in bench.asleep(bench.few) if subject not in ours]
     cases = [(machine, key) for machine in dict.fromkeys(m for m, _ in samples)
              # How two boots differ is not known from one.
              if not (bench.nested and machine[1] == 'off') for key in WHAT]
@@ -121,7 +118,7 @@ def goals(bench, samples):
             RATIO, unit=' x', of_stock=True, worst=f'-clock {s.name}') for s in ours])
     if bench.again in stocks and not bench.quick:
         yield worst([Goal(
-            'stock against stock: not told apart',
+            STOCKS_ALIKE,
             ratio(samples, machine, key, [bench.again], [bench.stock]).interval(
                 len(cases) * SAME_ROWS),
             1, unit=' x', same=True, worst=f"{', hpet='.join(machine)}, {WHAT[key]}")
@@ -134,7 +131,8 @@ def run(bench):
     rows = [[machine[0], machine[1], subject.name,
              *(f'{value:.2f}' for value in medians(some))]
             for (machine, subject), some in samples.items()]
-    names = [subject.name for subject in compared(bench)]
+    subjects = bench.asleep(bench.few)
+    names = [subject.name for subject in subjects]
     machines = list(dict.fromkeys(machine for machine, _ in samples))
     return Result(
         'linux' if bench.accel == 'tcg' else f'linux-{bench.accel}',
@@ -147,7 +145,7 @@ def run(bench):
         plots=[bars('Wake-ups a second', 'wake-ups a second',
                     [' hpet='.join(machine) for machine in machines], names,
                     [[[s.wakeups + 0.01 for s in samples[machine, subject]]
-                      for machine in machines] for subject in compared(bench)],
+                      for machine in machines] for subject in subjects],
                     log=True)],
         header=('machine', 'hpet', 'clock', 'guest', 'wakeups_per_s', 'cpu_ms_per_s'),
         raw=[(*machine, subject.name, number + 1, f'{s.wakeups:.3f}',

@@ -21,7 +21,6 @@ from functools import lru_cache
 from common import ALL_PROCESSORS, NONE, fail, machine_args, progress
 from lib.emulator import Emulator
 from page import COLOURS, OTHER, intervals
-from plan import SYSTEM
 from results import Goal, Plot, Result, Table, worst
 from stamps import join, judge
 from stats import SAME_ROWS, draw_percentile_ratio, exact, percentile
@@ -253,15 +252,8 @@ def goals(bench, found):
             worst=f'{DEVICES[device]}, {figures.hz} Hz')
             for device in DEVICES for figures in found]))
     of = len(found) * len(DEVICES)
-    result.append(worst([figures.same_goal(
-        'stock against stock: not told apart', bench.again, bench.stock, of)
-        for figures in found]))
-    ours = {subject.name: subject for subject in bench.ours}
-    if SYSTEM in ours and NONE in ours:
-        result.append(worst([figures.same_goal(
-            '-clock system and none: not told apart', ours[SYSTEM], ours[NONE], of)
-            for figures in found]))
-    return result
+    return result + [worst([figures.same_goal(*pair, of) for figures in found])
+                     for pair in bench.alike()]
 
 
 def run(bench):

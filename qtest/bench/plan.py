@@ -10,6 +10,7 @@ import links
 AGAIN = 'stock again'
 SYSTEM = 'system'
 SCALED = 'scaled'
+STOCKS_ALIKE = 'stock against stock: not told apart'
 # Rounds beyond the least number, to decide a goal, begin only until then: two fifths
 # of what all of it may take.
 MORE_ROUNDS_S = 720
@@ -38,6 +39,7 @@ class Bench:
 
     def compare(self, ours):
         self.ours = ours
+        self.named = {subject.name: subject for subject in ours}
         # A pace of its own has its price: goals of its own
         self.groups = [some for some in (
             [s for s in ours if s.name != SCALED],
@@ -53,6 +55,20 @@ class Bench:
         other = copy.copy(self)
         other.compare([s for s in self.ours if s.name != name])
         return other
+
+    def alike(self):
+        """[(text, one, other)] of two that must not be told apart"""
+        pairs = [(STOCKS_ALIKE, self.again, self.stock)]
+        if SYSTEM in self.named and NONE in self.named:
+            pairs.append(('-clock system and none: not told apart',
+                          self.named[SYSTEM], self.named[NONE]))
+        return pairs
+
+    def asleep(self, subjects):
+        """Stock, twice but for the lab, which has no room for as many guests at a time,
+        and the others of these"""
+        stock, *ours = subjects
+        return [stock, *([] if self.nested else [self.again]), *ours]
 
     def bases(self, subject):
         """What it is compared with: stock in both of its links"""

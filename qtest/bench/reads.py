@@ -3,8 +3,7 @@
 import statistics
 
 from page import intervals
-from plan import SCALED, SYSTEM
-from common import NONE
+from plan import SCALED
 from results import Goal, Result, Table, worst
 from slices import NAMES, Config, measure, ratio
 from stats import SAME_ROWS, bootstrap
@@ -66,15 +65,7 @@ class Rounds:
             f'clock={config.rtc}, {config.cpus} vCPU') for kind, config in cases])
 
     def same_goals(self, kinds):
-        goals = [self.same_goal(
-            kinds, 'stock against stock: not told apart', self.bench.again,
-            self.bench.stock)]
-        ours = {subject.name: subject for subject in self.bench.ours}
-        if SYSTEM in ours and NONE in ours:
-            goals.append(self.same_goal(
-                kinds, '-clock system and none: not told apart', ours[SYSTEM],
-                ours[NONE]))
-        return goals
+        return [self.same_goal(kinds, *pair) for pair in self.bench.alike()]
 
     def rate(self, config, kind, subject, which):
         """Thousands of reads a second: the median of all slices"""

@@ -95,7 +95,7 @@ class Herd:
 
 def without_clock(bench):
     """What the others are compared with"""
-    return next((s for s in bench.ours if s.name == NONE), bench.ours[0])
+    return bench.named.get(NONE, bench.ours[0])
 
 
 def costs(herds, seconds):
@@ -119,12 +119,11 @@ def begin(bench, stack):
 def measure(bench, counts, seconds, seconds_last):
     """{(name, VMs): [(Cost of a VM, that of one without -clock)]}"""
     bench.wait_learned()
-    ours = {subject.name: subject for subject in bench.ours}
     none = without_clock(bench)
     found = {}
     with Herd(bench, none) as reference:
         reference.grow(counts[-1])
-        for name, subject in [(AGAIN, none), *ours.items()]:
+        for name, subject in [(AGAIN, none), *bench.named.items()]:
             if subject is none and name != AGAIN:
                 continue
             with bench.herds.get(name) or Herd(bench, subject) as herd:
@@ -148,8 +147,8 @@ def start_ms(subject, bench):
 
 
 def measure_starts(bench, least, most):
-    """{subject: [ms]}, the first of each one after the other, and so on: a machine
-    with other work is slower for some time. What is decided starts no more."""
+    """{subject: [ms]}, taken in turn, as a machine with other work is slower for
+    some time. What is decided starts no more."""
     starts = {subject: [] for subject in bench.ours}
     turns = bench.ours
     for number in range(most):
